@@ -316,6 +316,27 @@ MUTANTS = (
         "tests/collection/test_lists_planner.py",
     ),
     Mutant(
+        "a covering index leaves out the rows with the largest of the values",
+        "segment/covering_index.py",
+        "np.count_nonzero(values <= high)",
+        "np.count_nonzero(values < high)",
+        "tests/segment/test_covering_index.py",
+    ),
+    Mutant(
+        "a covering index says nothing of the rows that its column has no value for",
+        "segment/covering_index.py",
+        "if len(found) < np.count_nonzero(mask):",
+        "if not len(found):",
+        "tests/segment/test_covering_index.py",
+    ),
+    Mutant(
+        "a narrow column loses its base",
+        "segment/narrow_columns.py",
+        "found += column.base",
+        "found += 0",
+        "tests/segment/test_narrow_columns.py",
+    ),
+    Mutant(
         "the breadth of an index for one neighbour is that for ten",
         "segment/breadth.py",
         "for k in KS if k < width), width]",

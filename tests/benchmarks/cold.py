@@ -184,10 +184,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30, help="containers per request (default: %(default)s)")
     parser.add_argument("--burst", type=int, default=50, help="containers that ask at once; 0: none")
     parser.add_argument("--corpus", type=Path, help="folder with embeddings.npy; without it, synthetic clusters")
+    parser.add_argument("--dimension", type=int, help="of the rows; without it, that of the corpus")
     parser.add_argument("--only", help="the requests whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures to this file, for `make docs BENCH=file`")
     options = parser.parse_args()
-    made = RowMaker(options.corpus).take(options.rows + QUERIES)
+    made = RowMaker(options.corpus, dimension=options.dimension).take(options.rows + QUERIES)
     rows, queries = made[: options.rows], made[options.rows :]
     truth = Truth(rows, queries, K)
     with tempfile.TemporaryDirectory() as folder, account(rows, Path(folder)) as loaded:

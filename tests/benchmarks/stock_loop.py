@@ -57,7 +57,8 @@ def _ask(peer: Peer, queries: Matrix, log: Queries, end: threading.Event) -> Non
             number += 1
 
 
-def _wait_until_idle(peer: Peer) -> None:
+def wait_until_idle(peer: Peer) -> None:
+    """Return once the server and its children have been idle for `QUIET_SECONDS`."""
     deadline, since = time.monotonic() + MOST_SECONDS, time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < deadline:
         used = peer.cpu_seconds()
@@ -95,7 +96,7 @@ def measure(rows: int, folder: Path) -> list[tuple[str, str]]:
         peer.wait_until_indexed()
         indexing, spent = time.perf_counter() - loaded, peer.cpu_seconds()
         log.phase = "idle"
-        _wait_until_idle(peer)
+        wait_until_idle(peer)
         log.phase = "at the end"
         time.sleep(50 * PAUSE_SECONDS)
     finally:

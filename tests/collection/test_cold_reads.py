@@ -103,9 +103,6 @@ def test_cold_answers_equal_those_of_an_exact_search(collection: Collection) -> 
     assert hits >= 0.95 * 400
 
 
-FILTERED = [["centroids", "contents"], ["rows"], ["lists"], ["records", "vectors"]]
-
-
 @pytest.mark.parametrize("limit", [1, 40, 2_000])
 def test_a_filter_reads_its_columns_alone(collection: Collection, limit: int) -> None:
     engine, objects = collection.cold()
@@ -114,10 +111,10 @@ def test_a_filter_reads_its_columns_alone(collection: Collection, limit: int) ->
     assert all(int(name) < limit for name in found)
     assert objects.downloads == []
     rounds = [roles(bytes_of) for bytes_of in objects.rounds]
-    assert [step for step in rounds if step != ["lists"]] == [step for step in FILTERED if step != ["lists"]]
-    assert len(rounds) <= 5, "more lists are probed once where too few of them match"
-    (column,) = (sum(bytes_of.values()) for bytes_of in objects.rounds if roles(bytes_of) == ["rows"])
-    assert column < 8 * ROWS + 3 * 16_384
+    found_by = ["covering"] if limit < ROWS / 5 else ["lists"]
+    assert rounds == [["centroids", "contents"], ["narrow"], found_by, ["records", "vectors"]]
+    (column,) = (sum(bytes_of.values()) for bytes_of in objects.rounds if roles(bytes_of) == ["narrow"])
+    assert column < 2 * ROWS + 2 * 16_384
 
 
 Read = Callable[[Engine, Collection], Any]
@@ -137,6 +134,9 @@ READS: dict[str, Read] = {
     "query": lambda engine, collection: query(engine, collection.scope, collection.vectors[17]),
     "query with a filter": lambda engine, collection: query(
         engine, collection.scope, collection.vectors[0], {"n": {"$lt": 2_000}}
+    ),
+    "query with a selective filter": lambda engine, collection: query(
+        engine, collection.scope, collection.vectors[0], {"n": {"$lt": 40}}
     ),
     "count": lambda engine, collection: engine.count(collection.scope).count,
     "count with a filter": lambda engine, collection: engine.count_selected(collection.scope, LATE).count,
@@ -161,18 +161,10 @@ def assert_takes(objects: StrictObjects, expected: Expected) -> None:
     assert sum(sum(bytes_of.values()) for bytes_of in objects.rounds) <= expected.byte_size
 
 
-class RemoteObjects(StrictObjects):
-    """A store whose copies may be evicted."""
-
-    @property
-    def evicts(self) -> bool:
-        return True
-
-
 def test_the_log_is_read_while_the_checkpoint_is_opened(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects = RemoteObjects(collection.stores.objects)
+    objects = StrictObjects(collection.stores.objects)
     meeting = threading.Barrier(2, timeout=60)
     opened, read = manifests.load, log.read_after
 
@@ -205,11 +197,11 @@ def test_updates_and_deletions_of_clustered_rows(collection: Collection) -> None
         objects = StrictObjects(stores.objects)
         engine = Engine(replace(stores, objects=objects))
         engine.delete(scope, Selection(["17", "18"]))
-        fresh = RemoteObjects(stores.objects)
+        fresh = StrictObjects(stores.objects)
         assert Engine(replace(stores, objects=fresh)).count(scope).count == ROWS - 2
         assert_takes(fresh, EXPECTED["delete of 2 records"])
         engine.write(scope, Batch(Op.UPDATE, ["19"], documents=["new"]))
-        fresh = RemoteObjects(stores.objects)
+        fresh = StrictObjects(stores.objects)
         assert Engine(replace(stores, objects=fresh)).count(scope).count == ROWS - 2
         assert_takes(fresh, EXPECTED["update of 1 record"])
         engine.write(scope, Batch(Op.UPSERT, ["20"], -collection.vectors[20:21]))
@@ -236,7 +228,7 @@ def test_many_small_writes_are_applied_in_a_few_rounds(collection: Collection) -
             writer.write(scope, Batch(Op.UPDATE, [name], documents=["new"]))
             writer.write(scope, Batch(Op.ADD, [name, f"added {number}"], collection.vectors[:2]))
             writer.delete(scope, Selection([str(97 * number + 1)]))
-        objects = RemoteObjects(stores.objects)
+        objects = StrictObjects(stores.objects)
         engine = Engine(replace(stores, objects=objects))
         assert engine.count(scope).count == ROWS
         assert_takes(objects, EXPECTED["90 small writes"])

@@ -15,14 +15,19 @@ class Expected:
 
 EXPECTED = {
     "query": Expected([["centroids"], ["lists"], ["records", "vectors"]], 400_000),
-    "query with a filter": Expected([["centroids", "contents"], ["rows"], ["lists"], ["records", "vectors"]], 450_000),
+    "query with a filter": Expected(
+        [["centroids", "contents"], ["narrow"], ["lists"], ["records", "vectors"]], 450_000
+    ),
+    "query with a selective filter": Expected(
+        [["centroids", "contents"], ["narrow"], ["covering"], ["records", "vectors"]], 250_000
+    ),
     "count": Expected([], 0),
-    "count with a filter": Expected([["contents"], ["rows"]], 80_000),
+    "count with a filter": Expected([["contents"], ["narrow"]], 80_000),
     "get by ids": Expected([["contents", "places"], ["records", "vectors"]], 200_000),
     "page": Expected([["contents", "places"], ["records"]], 80_000),
     "last page": Expected([["contents", "places"], ["records", "vectors"]], 80_000),
     "page beyond the end": Expected([["contents"], ["places"]], 60_000),
-    "get by filter": Expected([["contents"], ["rows"], ["rows"], ["places"], ["records", "vectors"]], 200_000),
+    "get by filter": Expected([["contents"], ["narrow"], ["rows"], ["places"], ["records", "vectors"]], 200_000),
     "update of 1 record": Expected([["contents", "places"], ["records", "vectors"]], 100_000),
     "delete of 2 records": Expected([["contents", "places"]], 150_000),
     "90 small writes": Expected([["contents"], ["rows"], ["places"], ["records", "vectors"]], 500_000),

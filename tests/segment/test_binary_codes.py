@@ -1,4 +1,4 @@
-"""Binary codes: what an estimate is, how near it comes, and how many of the best hold the nearest."""
+"""Binary codes: what an estimate is, and how near it comes."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from afterglow.segment import binary_codes, distance
-from afterglow.segment.binary_codes import BinaryQuery, CodedRows
-from afterglow.segment.distance import Space
-from afterglow.segment.lists import lists_of
-from afterglow.segment.projection import Projection
+from afterglow.segment.binary_codes import BinaryQuery
 
 Vectors = NDArray[np.float32]
 
@@ -54,37 +51,3 @@ def test_a_row_at_its_centroid_is_as_far_as_that() -> None:
     query = np.ones(33, dtype=np.float32)
     found = estimated(query, centroids, centroids)
     assert found == pytest.approx(distance.squared_norms(centroids - query), rel=1e-5)
-
-
-def coded(vectors: Vectors, lists: int) -> CodedRows:
-    starts = np.linspace(0, len(vectors), lists + 1).astype(np.int64)
-    means = np.add.reduceat(vectors, starts[:-1], axis=0) / np.diff(starts)[:, np.newaxis]
-    centroids: Vectors = means.astype(np.float32)
-    projection = Projection(Space.L2, 1.0, 0.0, np.zeros(vectors.shape[1], dtype=np.float32))
-    own = centroids[lists_of(starts, np.arange(len(vectors)))]
-    entries = binary_codes.encode(vectors - own, own)
-    return CodedRows(vectors, distance.squared_norms(vectors), entries, starts, centroids, projection)
-
-
-def test_the_depth_holds_the_promised_share_of_the_nearest() -> None:
-    random = np.random.default_rng(2)
-    centers = np.repeat(random.normal(size=(40, 128)), 100, axis=0)
-    rows = coded((centers + random.normal(size=centers.shape)).astype(np.float32), 40)
-    (most, more), (half,) = binary_codes.depths(rows, (10, 100), 0.99), binary_codes.depths(rows, (10,), 0.5)
-    assert 10 <= half < most < 400
-    assert more > most
-    found = []
-    for number in range(50, 4_000, 60):
-        query = rows.vectors[number] + np.float32(0.3) * random.normal(size=128).astype(np.float32)
-        exact = ((rows.vectors - query) ** 2).sum(axis=1)
-        lists = lists_of(rows.starts, np.arange(len(exact)))
-        to_lists = distance.squared_norms(rows.centroids[lists] - query)
-        short = np.argsort(binary_codes.estimates(BinaryQuery.of(query), rows.entries, to_lists))[: int(most)]
-        found.append(np.isin(np.argsort(exact)[:10], short).mean())
-    assert np.mean(found) >= 0.96
-
-
-def test_equal_rows_need_no_more_than_k() -> None:
-    rows = coded(np.repeat(np.eye(8, dtype=np.float32), 50, axis=0), 8)
-    assert binary_codes.depths(rows, (10,), 1.0) == [10]
-    assert binary_codes.depths(coded(np.ones((1, 8), dtype=np.float32), 1), (10,), 1.0) == [1]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from afterglow.collection.read.lists_planner import ClusteredGroup, knn_in_lists
+from afterglow.collection.read.lists_planner import knn_in_lists
+from afterglow.collection.read.rescoring import ClusteredGroup
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.errors import Corrupt
 from afterglow.segment import array_file, breadth, lists, manifest, records

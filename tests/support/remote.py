@@ -41,7 +41,7 @@ class StrictObjects:
 
     @property
     def evicts(self) -> bool:
-        return self._inner.evicts
+        return True
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None:
         self._inner.put(key, data, if_absent=if_absent)

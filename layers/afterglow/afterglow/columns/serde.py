@@ -9,7 +9,7 @@ header lists each column in that order: key, type, entries, whether it has every
 File layout, alignment and checksums are up to the segment; here only the sizes are compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -101,12 +101,13 @@ class StoredColumn:
         number = self.buffers.index(buffer)
         return self.starts[number], self.stops[number]
 
-    def read(self, arrays: Sequence[NDArray[Any]]) -> Column:
-        """The column, as views of the arrays; nothing else of them is read."""
+    def read(self, arrays: Mapping[int, NDArray[Any]], known: NDArray[Any] | None = None) -> Column:
+        """The column, as views of the arrays by number, of which nothing else is read; its values may be `known`."""
         spans = zip(self.buffers, self.starts, self.stops, strict=True)
         parts = iter([arrays[buffer][start:stop] for buffer, start, stop in spans])
         indices = next(parts) if self.type is ColumnType.SPARSE else None
-        values = next(parts).view(self.type.dtype)
+        stored = next(parts)
+        values = stored.view(self.type.dtype) if known is None else known
         is_string = self.type.item_type is ColumnType.STR
         return Column(
             type=self.type,
@@ -147,7 +148,8 @@ def from_buffers(header: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> Colu
     if [array.dtype for array in arrays] != list(DTYPES):
         raise Corrupt("columns have other arrays than their header lists")
     located = locate(header, [len(array) for array in arrays])
-    columns = {key: tuple(column.read(arrays) for column in stored) for key, stored in located.items()}
+    by_number = dict(enumerate(arrays))
+    columns = {key: tuple(column.read(by_number) for column in stored) for key, stored in located.items()}
     return ColumnSet(header["rows"], columns)
 
 

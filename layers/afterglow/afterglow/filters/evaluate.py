@@ -162,8 +162,8 @@ def _compare(columns: ColumnSet, key: str, comparison: Comparison, value: Scalar
         return _no_rows(columns) if column is None else _to_row_mask(columns, column, _equal(column, value))
     masks = [
         _to_row_mask(columns, column, numeric.compare(column.values, comparison, value))
-        for column in map(columns.column, (key, key), (ColumnType.INT, ColumnType.FLOAT))
-        if column is not None
+        for column in columns.columns.get(key, ())
+        if column.type in (ColumnType.INT, ColumnType.FLOAT)
     ]
     return reduce(np.logical_or, masks, _no_rows(columns)) if len(masks) != 1 else masks[0]
 

@@ -9,6 +9,8 @@ A row is one version of a record. A segment has several files; the manifest list
     graph     a usearch HNSW index, rounded vectors, key = row; only from `hnsw_min_rows` on        viewed
     centroids, lists, records   instead of `graph`: an inverted file index (`lists`, `records`)     ranges
     binary_codes                with them: for searches that probe many lists                       ranges
+    covering                    with them: rows by the values of metadata keys, for filters         ranges
+    narrow                      with them: columns in fewer bytes                                   ranges
     places, contents            with them: rows by id and by insertion, what leads to all ranges    ranges
 
 Files never change after a manifest lists them. Rows that later writes replaced or deleted are listed in a deletion

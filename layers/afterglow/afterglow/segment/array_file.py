@@ -8,6 +8,7 @@ Offsets count from the end of the padded header. The checksum over the whole fil
 """
 
 import fcntl
+import math
 import os
 import struct
 from collections.abc import Iterable, Mapping
@@ -206,13 +207,13 @@ class Layout:
     def array(self, data: Any, name: str) -> NDArray[Any]:
         """An array as a view of the file's bytes. Raises ValueError if it is not within them."""
         dtype, shape, offset = self.arrays[name]
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         return np.frombuffer(data, dtype=dtype, count=count, offset=self.start + offset).reshape(shape)
 
     def span(self, name: str) -> tuple[int, int, int]:
         """Where an array starts in the file, its number of items along the first axis, and the bytes of each."""
         dtype, shape, offset = self.arrays[name]
-        return self.start + offset, shape[0], int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
+        return self.start + offset, shape[0], math.prod(shape[1:]) * np.dtype(dtype).itemsize
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -263,7 +264,7 @@ def _checksum(file: BinaryIO) -> str:
 
 
 def _size(array: NDArray[Any] | ArrayStream, dtype: str) -> int:
-    return int(np.prod(array.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    return math.prod(array.shape) * np.dtype(dtype).itemsize
 
 
 def _padding(size: int) -> bytes:

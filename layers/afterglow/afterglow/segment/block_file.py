@@ -53,6 +53,7 @@ class BlockFile:
         ends = [start + count * size for start, count, size in map(layout.span, layout.arrays)]
         if block_bytes < 1 or len(sums) != -(-file.size // block_bytes) or max(ends, default=0) > file.size:
             raise Corrupt(f"{file.key} has {file.size} bytes, which does not match its segment; {RESTORE_HINT}")
+        self.key = file.key
         self.layout = layout
         self._sums = sums
         self._block_bytes = block_bytes

@@ -1,6 +1,6 @@
 """The root file `contents` of a clustered segment: what a reader needs to read its other files by ranges.
 
-    rows, places, postings, binary_codes u8
+    rows, places, postings, binary_codes, covering, narrow u8
                                 the xxh3-64 of each block of these files (`segment.block_file`)
     id_samples u8               the sort key of every 256th entry of `places` by id
     order_samples i8            the insertion sequence number of every 256th place in insertion order
@@ -24,26 +24,40 @@ from afterglow.segment import array_file, block_file, places
 from afterglow.segment.array_file import RESTORE_HINT, Layout
 from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.block_file import BlockFile
+from afterglow.segment.covering_index import COVERING, CoveringIndex
 from afterglow.segment.manifest import SegmentInfo
+from afterglow.segment.narrow_columns import NARROW, NarrowColumns
 from afterglow.storage.file_map import map_file
 from afterglow.storage.ports import Bytes, Objects
 
 CONTENTS, PLACES = "contents", "places"
 VERSION = 1
 
-BLOCK_BYTES = {"rows": 16_384, PLACES: 8_192, "postings": 65_536, BINARY_CODES: 16_384}
+BLOCK_BYTES = {
+    "rows": 16_384,
+    PLACES: 8_192,
+    "postings": 65_536,
+    BINARY_CODES: 16_384,
+    COVERING: 16_384,
+    NARROW: 16_384,
+}
 """Small blocks make small reads, large ones a small root file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The open file: the files of blocks by role, where the metadata columns are, the samples, the bytes of records."""
+    """The open file: the files of blocks by role, where the metadata columns are, the samples, the bytes of records.
+
+    `covering` and `narrow`: the covering index and the narrow columns, None without them.
+    """
 
     files: Mapping[str, BlockFile]
     columns: Mapping[str, tuple[StoredColumn, ...]]
     id_samples: NDArray[np.uint64]
     order_samples: NDArray[np.int64]
     record_bytes: int
+    covering: CoveringIndex | None
+    narrow: NarrowColumns | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +106,16 @@ def parse(objects: Objects, info: SegmentInfo, data: Bytes) -> Contents:
             for role, value in meta["files"].items()
         }
         rows = files["rows"]
-        sizes = [rows.count(f"column{number}") for number in range(len(serde.DTYPES))]
-        columns = serde.locate(rows.layout.meta["columns"], sizes)
-        found = Contents(files, columns, arrays["id_samples"], arrays["order_samples"], int(meta["record_bytes"]))
+        lengths = [rows.count(f"column{number}") for number in range(len(serde.DTYPES))]
+        columns = serde.locate(rows.layout.meta["columns"], lengths)
+        covering = CoveringIndex.of(files[COVERING]) if COVERING in files else None
+        narrow = NarrowColumns.of(files[NARROW]) if NARROW in files else None
+        samples, record_bytes = Samples(arrays["id_samples"], arrays["order_samples"]), int(meta["record_bytes"])
+        found = Contents(files, columns, samples.ids, samples.order, record_bytes, covering, narrow)
         counts = {files[PLACES].count(array) for array in (places.BY_ID, places.BY_ORDER)}
         has_postings = {"postings"} & files.keys() == {"postings"} & info.files.keys()
-        samples = {len(found.id_samples), len(found.order_samples)}
-        if counts != {info.rows} or samples != {-(-info.rows // places.SAMPLE_STEP)} or not has_postings:
+        sizes = {len(found.id_samples), len(found.order_samples)}
+        if counts != {info.rows} or sizes != {-(-info.rows // places.SAMPLE_STEP)} or not has_postings:
             raise ValueError("it has other numbers than its segment")
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error

@@ -21,6 +21,7 @@ from afterglow.segment import array_file, breadth, likely_places, lists
 from afterglow.segment.array_file import RESTORE_HINT
 from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.block_file import BlockFile, Slices
+from afterglow.segment.covering_index import CoveringIndex
 from afterglow.segment.distance import Space
 from afterglow.segment.lists import DEFAULT_EF_SEARCH, Centroids, ListSearch, entry_bytes
 from afterglow.segment.manifest import SegmentInfo
@@ -95,6 +96,17 @@ class ListIndex:
     def binary_codes(self, data: Bytes) -> NDArray[np.uint8]:
         """The entries of the file in the answer to the request, by row."""
         return self._binary_codes.array(data, BINARY_CODES)
+
+    @property
+    def covering(self) -> CoveringIndex | None:
+        """The covering index; None without one, or where the root `contents` was not read."""
+        contents = self.reader.contents
+        return contents.get().covering if contents is not None else None
+
+    def covered(self, k: int) -> int:
+        """How many rows by the codes of the covering index hold the `k` nearest."""
+        assert self.covering is not None, "the caller knows that there is one"
+        return max(math.ceil(self.covering.depth.at(k) * self._scale), k)
 
     def list_request(self, chosen: Rows) -> Request:
         """The bytes of these lists."""

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from afterglow.segment import array_file, binary_codes, breadth, lists, progress
 from afterglow.segment.array_file import ArrayStream
-from afterglow.segment.binary_codes import BINARY_CODES, CodedRows
+from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.clustering import Clustering
+from afterglow.segment.code_depths import CodedRows, depths
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
@@ -35,9 +36,9 @@ _RESCORING_SHARE = 0.002
 """The recall that may be lost because a neighbour is not rescored; the rest of the loss is for lists not probed."""
 _ENCODING_SHARE = 0.1
 """The share of the time that it takes to write the lists, and not to measure them, of rows that are hard to find."""
-_SHORTLIST_SHARE = 0.005
+_SHORTLIST_SHARE = 0.01
 """The recall that may be lost in a shortlist by binary codes; searches that need one probe more lists than others."""
-_UNSEEN_MARGIN = 0.002
+UNSEEN_MARGIN = 0.002
 """Queries that are no rows find a little less than those of the sample, which took part in the clustering."""
 _RELEASE_LISTS = 256
 _MIN_RESCORED = 2
@@ -115,9 +116,9 @@ def write(
     on_measured = progress.part(on_share, _ENCODING_SHARE, 1)
     measured = _measure(provisional, search, clustering, rows, target, on_share=on_measured)
     entries = array_file.map_arrays(paths[BINARY_CODES], BINARY_CODES)[BINARY_CODES]
-    coded = CodedRows(rows.vectors, rows.norms, entries, clustering.starts, decoded, projection)
-    depths = binary_codes.depths(coded, _RESCORED_KS, 1 - _SHORTLIST_SHARE)
-    measured["shortlist"] = Breadth(target, _RESCORED_KS, tuple(np.maximum.accumulate(depths).tolist())).to_json()
+    coded = CodedRows(rows.vectors, rows.norms, entries, clustering.starts, decoded, projection, binary_codes.estimates)
+    shortlist = depths(coded, _RESCORED_KS, 1 - _SHORTLIST_SHARE)
+    measured["shortlist"] = Breadth(target, _RESCORED_KS, tuple(shortlist)).to_json()
     sums[CENTROIDS] = array_file.write(paths[CENTROIDS], CENTROIDS, {**meta, **measured}, arrays)
     return sums
 
@@ -172,7 +173,7 @@ def _measure(
     list_ranks = _list_ranks(clustering, sample, distances)
     ranks = breadth.ascending_in_ties(list_ranks, sample.distances)
     ks = tuple(sample.depths())
-    probed_share = min(target + _RESCORING_SHARE + _UNSEEN_MARGIN, 1.0)
+    probed_share = min(target + _RESCORING_SHARE + UNSEEN_MARGIN, 1.0)
     usual = float(np.median([values.min() for values in distances]))
     measured = [breadth.limits(ranks[:, :k], distances, usual, probed_share) for k in ks]
     probed, within = _ascending(np.array(measured), ks).T

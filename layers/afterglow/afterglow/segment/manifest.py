@@ -42,7 +42,7 @@ ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, RECORDS, DELETED = (
 _DIGITS = 12
 _NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+-[0-9a-f]{16}\.json", re.ASCII)
 _FILE_NAME = re.compile(
-    r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|lists|centroids|binary_codes|records|places|contents|deleted-[0-9A-Za-z]+)"
+    r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|lists|centroids|binary_codes|covering|narrow|records|places|contents|deleted-[0-9A-Za-z]+)"
 )
 
 
@@ -51,7 +51,8 @@ class SegmentInfo:
     """A segment: its files by role, and its deleted rows.
 
     The roles are `rows`, `strings`, `vectors`, if it has them `postings`, and with an index `graph`, or `lists`,
-    `centroids`, `binary_codes`, `records`, `places` and `contents`. A reader ignores roles that it does not know.
+    `centroids`, `binary_codes`, `records`, `places`, `contents` and, if a key is worth it, `covering` and `narrow`. A
+    reader ignores roles that it does not know.
     """
 
     id: str

@@ -35,20 +35,21 @@ def _entries(stored: StoredRows, prints: NDArray[np.uint64], order: NDArray[np.i
     for rows in _chunks(order):
         entries = np.empty(len(rows), dtype=ENTRY)
         entries["key"], entries["check"] = prints[rows].T
-        entries["place"] = _at(stored, rows)
+        entries["place"] = places_at(stored, rows)
         yield entries.view(np.uint8)
 
 
 def _places(stored: StoredRows, order: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
     for rows in _chunks(order):
-        yield _at(stored, rows).view(np.uint8)
+        yield places_at(stored, rows).view(np.uint8)
 
 
 def _chunks(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     return (order[start : start + _CHUNK_ROWS] for start in range(0, len(order), _CHUNK_ROWS))
 
 
-def _at(stored: StoredRows, rows: NDArray[np.int64]) -> "NDArray[np.void]":
+def places_at(stored: StoredRows, rows: NDArray[np.int64]) -> "NDArray[np.void]":
+    """The places of rows, of dtype PLACE (m,)."""
     found = np.empty(len(rows), dtype=PLACE)
     found["row"] = rows
     found["record_length"] = stored.record_lengths[rows]

@@ -133,7 +133,9 @@ class Segment:
     def _read_ranged(self, name: str, root: Contents) -> Any:
         file = root.files[ROWS]
         if name == "columns":
-            return ColumnSet(self.info.rows, StoredColumns(self.objects, file, root.columns))
+            # What is mapped need not be widened.
+            narrow = root.narrow if self.objects.evicts else None
+            return ColumnSet(self.info.rows, StoredColumns(self.objects, file, root.columns, narrow))
         names = [array for array in file.layout.arrays if array == name or _is_part(array, name)]
         (data,) = self.objects.need([file.request_whole(names)])
         return self._read_field(name, file.layout.meta, {array: file.array(data, array) for array in names})

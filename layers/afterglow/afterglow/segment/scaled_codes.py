@@ -23,6 +23,13 @@ def encode(vectors: Vectors) -> tuple[NDArray[np.int8], Vectors]:
     return np.rint(vectors / scales[:, np.newaxis]).astype(np.int8), scales
 
 
+def rounded(vectors: Vectors) -> Vectors:
+    """The vectors (n, w) as their codes and scales say."""
+    codes, scales = encode(vectors)
+    result: Vectors = codes * scales[:, np.newaxis]
+    return result
+
+
 def products_by_list(
     codes: NDArray[np.int8], stored: NDArray[np.int8], starts: list[int], lengths: list[int]
 ) -> NDArray[np.float64]:

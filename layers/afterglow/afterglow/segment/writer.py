@@ -2,8 +2,9 @@
 
 1. For a clustered segment, cluster the rows first (`cluster_rows`); the rows are then numbered list by list.
 2. Write `vectors`, then the index: `graph`, or `records` and `places` in insertion order, `lists`, `binary_codes` and
-   `centroids`; then `strings`, `rows`, and `postings` if there are sparse vectors; at last `contents` of a clustered
-   segment; all to temporary files. The index is measured before its files are complete (`segment.breadth`).
+   `centroids`; then `strings`, `rows`, and `postings` if there are sparse vectors; of a clustered segment `covering`
+   and `narrow` if there are keys worth it, and at last `contents`; all to temporary files. The index is measured before
+   its files are complete (`segment.breadth`).
 3. Upload each under the new segment's own prefix. *Crash anywhere: orphans that no manifest lists, collected later.
    Failure, such as a full disk: both kinds of files are removed at once.*
 
@@ -13,7 +14,7 @@ segment: its source, its insertion sequence number, its norm, the hash of its id
 bounds all this by the rows it selects (`jobs.compaction_policy`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from afterglow.columns import serde
 from afterglow.columns.concat import concat
 from afterglow.columns.gather import GatheredStrings, GatherPlan
 from afterglow.columns.string_column import StringColumn
@@ -30,11 +30,12 @@ from afterglow.segment import (
     array_file,
     clustering,
     contents,
+    covering_writer,
     distance,
     graph_breadth,
     hnsw,
-    id_index,
     lists_writer,
+    narrow_columns,
     places_writer,
     postings,
     progress,
@@ -45,14 +46,18 @@ from afterglow.segment.array_file import ArrayStream, FileRef
 from afterglow.segment.binary_codes import BINARY_CODES
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.contents import CONTENTS, PLACES, Blocks, Samples
+from afterglow.segment.covering_index import COVERING
+from afterglow.segment.covering_writer import ClusteredRows
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists_writer import StoredRows
 from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
+from afterglow.segment.narrow_columns import NARROW
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
 from afterglow.segment.progress import OnShare
+from afterglow.segment.row_arrays import Arrays, release_after_chunks, row_arrays, string_arrays
 from afterglow.segment.row_group import RowSubset
 from afterglow.segment.row_source import RowSource
 from afterglow.storage import file_map
@@ -65,8 +70,6 @@ _CHUNKS_OF_MEMORY = 64
 _PROJECTION_SAMPLE = 4_096
 _INSERTION_SHARE = 0.75
 """The share of the time that it takes to insert the rows into a graph, and not to measure it; from 0.5 to 0.95."""
-
-Arrays = Mapping[str, NDArray[Any] | ArrayStream]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def _write_segment(
     chunk_bytes = _chunk_bytes(stores)
     files: dict[str, FileRef] = {}
     described: dict[str, Blocks] = {}
-    roots: tuple[Samples, int] | None = None
+    roots: tuple[Samples, StoredRows] | None = None
 
     def path_of(role: str) -> Path:
         return objects.temporary_path(f"{name}-{role}")
@@ -181,7 +184,7 @@ def _write_segment(
         )
         path = path_of(PLACES)
         checksum_of_places, samples = places_writer.write(path, stored, ids.iter_rows(chunk_bytes), insertion)
-        roots = samples, stored.record_bytes
+        roots = samples, stored
         store(PLACES, path, checksum_of_places)
         paths = {role: path_of(role) for role in (LISTS, BINARY_CODES, CENTROIDS)}
         written = lists_writer.write(paths, plan.clustering, stored, plan.recall, on_share=on_share)
@@ -189,29 +192,18 @@ def _write_segment(
             store(role, paths[role], checksum_of_role)
     store(VECTORS, vectors_path, checksum)
 
-    write(STRINGS, *_string_arrays(subsets, chunk_bytes, documents=documents, uris=uris, metadatas=metadatas))
-    hashes, hash_rows = id_index.build_from_utf8(ids.iter_rows(chunk_bytes), rows)
+    write(STRINGS, *string_arrays(subsets, chunk_bytes, documents=documents, uris=uris, metadatas=metadatas))
     columns = concat([(subset.row_group.columns, subset.rows) for subset in subsets], order)
-    columns_meta, buffers = serde.to_buffers(columns)
-    ids_meta, arrays = _string_arrays(subsets, chunk_bytes, ids=ids)
-    arrays = {
-        **arrays,
-        "row_seqs": row_seqs,
-        "norms": norms,
-        "hashes": hashes,
-        "hash_rows": hash_rows,
-        **{
-            f"column{number}": ArrayStream(dtype.str, (sum(map(len, buffer)),), buffer)
-            for number, (buffer, dtype) in enumerate(zip(buffers, serde.DTYPES, strict=True))
-        },
-    }
-    write(ROWS, {**ids_meta, **meta, "columns": columns_meta}, arrays)
+    rows_meta, arrays = row_arrays(subsets, chunk_bytes, ids, columns, row_seqs=row_seqs, norms=norms)
+    write(ROWS, {**rows_meta, **meta}, arrays)
     inverted = postings.serialize(columns)
     if inverted is not None:
         write(POSTINGS, *inverted)
-    if roots is not None:
+    if roots is not None and isinstance(plan, ListsBuild):
+        samples, stored = roots
+        _write_for_filters(path_of, store, ClusteredRows(plan.clustering, stored, columns), plan.recall)
         path = path_of(CONTENTS)
-        store(CONTENTS, path, contents.write(path, described, *roots))
+        store(CONTENTS, path, contents.write(path, described, samples, stored.record_bytes))
     return SegmentInfo(name, rows, dimension, files)
 
 
@@ -225,9 +217,23 @@ def _write_records(
     """Write the file `records` in the order of `plan`; offset, length and xxh3-64 of each record, (n,)."""
     strings = [GatheredStrings(sources, plan) for sources in columns]
     bounds, sums = record_file.offsets(strings), np.empty(len(plan), dtype=np.uint64)
-    chunks = _release_after_chunks(record_file.chunks(strings, sums, chunk_bytes), subsets)
+    chunks = release_after_chunks(record_file.chunks(strings, sums, chunk_bytes), subsets)
     write(RECORDS, {}, {RECORDS: ArrayStream("|u1", (int(bounds[-1]),), chunks)})
     return bounds[:-1], np.diff(bounds), sums
+
+
+def _write_for_filters(
+    path_of: Callable[[str], Path], store: Callable[[str, Path, str | None], None], new: ClusteredRows, recall: float
+) -> None:
+    """Write the files `covering` and `narrow`, where a key is worth it."""
+    paths = {role: path_of(role) for role in (COVERING, NARROW)}
+    checksums = {
+        COVERING: covering_writer.write(paths[COVERING], path_of(f"{COVERING}-codes"), new, recall),
+        NARROW: narrow_columns.write(paths[NARROW], new.columns),
+    }
+    for role, checksum in checksums.items():
+        if checksum is not None:
+            store(role, paths[role], checksum)
 
 
 def _chunk_bytes(stores: Stores) -> int:
@@ -241,32 +247,6 @@ def write_deletions(stores: Stores, prefix: str, segment: SegmentInfo, deleted: 
         path = objects.temporary_path(f"{nonce}-{DELETED}")
         array_file.write(path, DELETED, {}, {DELETED: np.flatnonzero(deleted).astype(np.uint32)})
         return array_file.upload(objects, f"{prefix}{segment.id}/{DELETED}-{nonce}", path)
-
-
-def _string_arrays(
-    subsets: Sequence[RowSubset], chunk_bytes: int, **columns: GatheredStrings
-) -> tuple[dict[str, Any], Arrays]:
-    meta: dict[str, Any] = {}
-    arrays: dict[str, NDArray[Any] | ArrayStream] = {}
-    for name, strings in columns.items():
-        chunks = _release_after_chunks(strings.chunks(chunk_bytes), subsets)
-        meta[name] = strings.header()
-        arrays[f"{name}0"] = ArrayStream("|u1", (int(strings.offsets[-1]),), chunks)
-        arrays[f"{name}1"] = strings.offsets
-        if strings.validity is not None:
-            arrays[f"{name}2"] = strings.validity.view(np.uint8)
-    return meta, arrays
-
-
-def _release_after_chunks(
-    chunks: Iterator[NDArray[np.uint8]], subsets: Sequence[RowSubset]
-) -> Iterator[NDArray[np.uint8]]:
-    """The chunks; after each of them the pages that were read for it are released."""
-    for chunk in chunks:
-        yield chunk
-        for subset in subsets:
-            file_map.release_pages(subset.row_group.documents.data)
-            file_map.release_pages(subset.row_group.ids.data)
 
 
 def _vector_chunks(

@@ -16,7 +16,7 @@ class ExplainedGroup(ResponseModel):
     rows: int
     matching: int
     index: Literal["graph", "lists", "postings"] | None
-    method: Literal["none", "scan", "graph", "lists", "postings"]
+    method: Literal["none", "scan", "graph", "lists", "covering", "postings"]
     breadth: int | None
     of: int | None
     compared: int

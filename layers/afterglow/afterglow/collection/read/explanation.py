@@ -28,6 +28,8 @@ class Method(StrEnum):
     """An HNSW graph; approximate."""
     LISTS = "lists"
     """The nearest lists of an inverted file; approximate."""
+    COVERING = "covering"
+    """The rows inside the filter, by their codes in a covering index; approximate."""
     POSTINGS = "postings"
     """The inverted lists of a sparse query's terms; exact."""
 
@@ -54,7 +56,7 @@ class GroupStep:
     @property
     def may_lose_recall(self) -> bool:
         """Whether a nearer row may be missing."""
-        return self.method in (Method.GRAPH, Method.LISTS)
+        return self.method in (Method.GRAPH, Method.LISTS, Method.COVERING)
 
 
 @dataclass(slots=True)

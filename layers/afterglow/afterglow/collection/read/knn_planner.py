@@ -3,7 +3,8 @@
 Filters are applied first (pre-filtering): the planner gets one row mask per row group. Per row group it chooses:
 
 * **brute force** (`segment.exact_knn`) where there is no index, or where the filter leaves few rows: recall 1.
-* **lists** (`lists_planner`) for clustered segments, all of them together.
+* **a covering index** (`covering_planner`) for clustered segments under a selective filter of a key that has one.
+* **lists** (`lists_planner`) for the other clustered segments, all of them together.
 * **HNSW with overfetch** otherwise: search with a larger ef than k, drop candidates outside the mask, and compute the
   exact distances of the rest (exact rescoring). If fewer than k candidates remain, ef is doubled; at the largest ef
   brute force takes over. So a search returns k rows whenever the filter leaves k rows.
@@ -22,8 +23,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.collection.read.covering_planner import CoveredGroup, covered, knn_covered
 from afterglow.collection.read.explanation import GroupStep, Method
-from afterglow.collection.read.lists_planner import ClusteredGroup, Nearest, knn_in_lists
+from afterglow.collection.read.lists_planner import knn_in_lists
+from afterglow.collection.read.rescoring import ClusteredGroup, Nearest
 from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.segment import exact_knn
@@ -53,7 +56,7 @@ class KnnQuery:
     """The k rows nearest to `vector`, float32 (d,).
 
     A filter that leaves at most `exact_search_max_rows` rows (of 384 dimensions) is searched by brute force; all rows
-    are, if the search is to be `exact`.
+    are, if the search is to be `exact`. `filter_keys` are the metadata keys of the filter.
     """
 
     space: Space
@@ -61,6 +64,7 @@ class KnnQuery:
     k: int
     exact_search_max_rows: int
     exact: bool = False
+    filter_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +99,28 @@ def knn_batch(
         return [knn_exact(snapshot, masks, replace(query, vector=vector)) for vector in vectors]
     results: list[dict[int, Nearest]] = [{} for _ in vectors]
     clustered: dict[int, ClusteredGroup] = {}
+    covering: dict[int, CoveredGroup] = {}
     bound = ScanBound(query.k) if len(vectors) == 1 else None
     for number, (group, mask) in enumerate(zip(snapshot.row_groups, masks, strict=True)):
         step = None if steps is None else _step(group, mask, steps)
         if group.lists is not None:
-            clustered[number] = ClusteredGroup.of(group, group.lists, mask, step)
+            member = ClusteredGroup.of(group, group.lists, mask, step)
+            found_covered = covered(member, query.filter_keys)
+            if found_covered is None:
+                clustered[number] = member
+            else:
+                covering[number] = found_covered
             continue
         found = _search(_plan(group, mask, query, step), query, vectors, bound)
         for result, (rows, distances) in zip(results, found, strict=True):
             result[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
-    if clustered:
-        members = list(clustered.values())
-        for result, vector in zip(results, vectors, strict=True):
-            found_in_lists = knn_in_lists(members, query.space, vector, query.k)
-            result |= dict(zip(clustered, found_in_lists, strict=True))
+    for result, vector in zip(results, vectors, strict=True):
+        if covering:
+            by_codes = knn_covered(list(covering.values()), query.space, vector, query.k)
+            result |= dict(zip(covering, by_codes, strict=True))
+        if clustered:
+            in_lists = knn_in_lists(list(clustered.values()), query.space, vector, query.k)
+            result |= dict(zip(clustered, in_lists, strict=True))
     count = len(snapshot.row_groups)
     return [_merge([result[number] for number in range(count)], query.k) for result in results]
 

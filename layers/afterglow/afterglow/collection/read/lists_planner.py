@@ -18,56 +18,25 @@ end every list with a match: a search returns k rows whenever the filter leaves 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.collection.read.explanation import GroupStep, Method
+from afterglow.collection.read.explanation import Method
 from afterglow.collection.read.filtered_breadth import depth, lists_to_probe
+from afterglow.collection.read.rescoring import ClusteredGroup, Nearest, best, rescore
 from afterglow.collection.read.shortlist import Probed, Shortlist, shorten
-from afterglow.collection.replica.replica_state import RowGroupView
-from afterglow.segment import distance, lists
+from afterglow.segment import lists
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import Rows
-from afterglow.segment.list_index import ListIndex, read_roots
+from afterglow.segment.list_index import read_roots
 from afterglow.segment.lists import Candidates
-from afterglow.segment.places import Places
-from afterglow.segment.reader import Mask
-from afterglow.segment.row_group import RowGroup
-from afterglow.storage.ports import Bytes, Objects
+from afterglow.storage.ports import Bytes
 
 _ALMOST_ALL = 0.9
 """From this share of matching rows on, nearly every list has one."""
-_MAX_LIKELY = 1_000
 _LISTS_OF_PARTS = 64
 """From so many of the nearest lists the parts of the groups are estimated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """The nearest rows of a group, nearest first, (n,): rows, distances, and insertion sequence numbers."""
-
-    rows: Rows
-    distances: Vectors
-    row_seqs: Rows
-
-
-@dataclass(frozen=True, slots=True)
-class ClusteredGroup:
-    """A row group with lists; `matching` of its rows are inside the mask. `step` records what is done, if recorded."""
-
-    rows: RowGroup
-    index: ListIndex
-    mask: Mask | None
-    matching: int
-    step: GroupStep | None = None
-
-    @staticmethod
-    def of(group: RowGroupView, index: ListIndex, mask: Mask | None, step: GroupStep | None = None) -> "ClusteredGroup":
-        """The row group under a mask, None: all rows."""
-        matching = group.rows.rows if mask is None else int(np.count_nonzero(mask))
-        return ClusteredGroup(group.rows, index, mask, matching, step)
 
 
 def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors, k: int) -> list[Nearest]:
@@ -105,26 +74,9 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
         if is_complete or sum(len(candidates.keys) for candidates in found) >= k:
             break
         probes, within = 2 * probes, [np.inf] * len(searches)
-    return _rescored(objects, space, vector, k, _best(searches, found, k))
-
-
-def _rescored(
-    objects: Objects, space: Space, vector: Vectors, k: int, best: Sequence[tuple[ListIndex, Places]]
-) -> list[Nearest]:
-    """The k nearest of the candidates of each group, by exact distance."""
-    requests = [index.reader.vector_request(places) for index, places in best]
-    # The records of the result are read in the same round: nearly always it is among the first by estimated distance.
-    likely = k + k // 2 + 4
-    if likely <= _MAX_LIKELY:
-        requests += [index.reader.record_request(places.take(slice(0, likely))) for index, places in best]
-    results = []
-    for (index, places), data in zip(best, objects.need(requests), strict=False):
-        distances = distance.exact_distances(space, index.reader.vectors(data, places), vector)
-        order = np.lexsort((places.row_seqs, distances))[:k]
-        nearest = places.take(order)
-        index.reader.remember(nearest)
-        results.append(Nearest(nearest.rows, distances[order], nearest.row_seqs))
-    return results
+    indexes = [search.group.index for search in searches]
+    count = max(math.ceil(index.centroids.rescored.at(k)) for index in indexes)
+    return rescore(objects, space, vector, k, best(indexes, found, max(count, k)))
 
 
 def _record(searches: Sequence["_Search"], chosen: Sequence[Rows], short: Shortlist) -> None:
@@ -240,16 +192,4 @@ def _by_group(searches: Sequence[_Search], numbers: Rows) -> list[Rows]:
     return [
         numbers[groups == number] - (end - len(search.keys))
         for number, (search, end) in enumerate(zip(searches, ends.tolist(), strict=True))
-    ]
-
-
-def _best(searches: Sequence[_Search], found: Sequence[Candidates], k: int) -> list[tuple[ListIndex, Places]]:
-    """The rows of each group to rescore: the best of all groups, as many as one group would rescore."""
-    indexes = [search.group.index for search in searches]
-    count = max(k, *(math.ceil(index.centroids.rescored.at(k)) for index in indexes))
-    keys = np.concatenate([candidates.keys for candidates in found])
-    last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
-    return [
-        (index, candidates.places.take(np.flatnonzero(candidates.keys <= last)))
-        for index, candidates in zip(indexes, found, strict=True)
     ]

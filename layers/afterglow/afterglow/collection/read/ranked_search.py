@@ -183,9 +183,10 @@ def _execute_one(
             groups, rows = fetch.in_insertion_order(snapshot, masks, search.offset, search.limit)
         page = RankedRows(groups, rows, np.arange(search.offset, search.offset + len(groups), dtype=np.float32))
     else:
+        keys = () if search.filter is None else read_path.keys_of([search.filter])
         with phase("search"):
             neighbors = [
-                _nearest(snapshot, masks, knn, exact_search_max_rows, groups, exact=exact)
+                _nearest(snapshot, masks, knn, exact_search_max_rows, groups, keys=keys, exact=exact)
                 for knn, groups in zip(search.knn, knn_groups, strict=True)
             ]
         with phase("rank"):
@@ -213,13 +214,15 @@ def _nearest(
     exact_search_max_rows: int,
     steps: list[GroupStep] | None,
     *,
+    keys: tuple[str, ...],
     exact: bool,
 ) -> Neighbors:
     if isinstance(knn, SparseKnn):
         return sparse_knn(snapshot, masks, knn.key, knn.query, knn.limit, steps=steps)
     assert isinstance(knn, DenseKnn), "the engine has replaced texts"
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    return knn_planner.knn(snapshot, masks, KnnQuery(space, knn.query, knn.limit, exact_search_max_rows, exact), steps)
+    query = KnnQuery(space, knn.query, knn.limit, exact_search_max_rows, exact, keys)
+    return knn_planner.knn(snapshot, masks, query, steps)
 
 
 def _rank(reranking: Reranking, rank: Rank, neighbors: Sequence[Neighbors]) -> RankedRows:

@@ -157,7 +157,7 @@ def find(
         fetch.read_roots(snapshot, filters, search=True)
         masks = fetch.selection_masks(snapshot, selection)
     steps = None if explanation is None else KnnSteps(EMBEDDING, n_results, len(queries))
-    query = _query(snapshot, queries, n_results, exact_search_max_rows, exact=exact)
+    query = _query(snapshot, queries, n_results, exact_search_max_rows, selection, exact=exact)
     with phase("search"):
         neighbors = (
             []
@@ -178,13 +178,19 @@ def find(
 
 
 def _query(
-    snapshot: Snapshot, queries: NDArray[np.float32], n_results: int, exact_search_max_rows: int, *, exact: bool
+    snapshot: Snapshot,
+    queries: NDArray[np.float32],
+    n_results: int,
+    exact_search_max_rows: int,
+    selection: Selection,
+    *,
+    exact: bool,
 ) -> KnnQuery | None:
     """The query of the first vector, None without one."""
     if not len(queries):
         return None
     space = Space(schema.index_parameters(snapshot.collection.schema).space)
-    return KnnQuery(space, queries[0], n_results, exact_search_max_rows, exact)
+    return KnnQuery(space, queries[0], n_results, exact_search_max_rows, exact, keys_of(filters_of(selection)))
 
 
 def _concatenate(neighbors: Sequence[Neighbors]) -> Neighbors:
@@ -240,6 +246,11 @@ def matching_ids(snapshot: Snapshot, selection: Selection, limit: int | None, ma
 def filters_of(selection: Selection) -> Sequence[ast.Filter]:
     """The filters of a selection."""
     return [condition for condition in (selection.where, selection.where_document) if condition is not None]
+
+
+def keys_of(filters: Sequence[ast.Filter]) -> tuple[str, ...]:
+    """The metadata keys that filters name, without repetition."""
+    return tuple(dict.fromkeys(key for condition in filters for key, _ in ast.operands(condition)))
 
 
 def check_indexed(collection: Collection, selection: Selection) -> None:
