@@ -138,6 +138,8 @@ def test_a_stored_manifest_names_no_missing_object_after_a_crash(env: Environmen
         except Crash:
             crashes += faults.calls[-1].startswith("objects.delete")
             assert missing_objects(env) == [], faults.calls[-1]
+            gc.collect_garbage(env.stores, env.id)
+            assert sorted(env.objects()) == current_objects(env)
             number += 1
             continue
         assert collected
