@@ -111,6 +111,19 @@ def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
     assert planned(segment("a", 450_000, graph=True), segment("b", 100_000, graph=True), idle=True) is None
 
 
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_in_quiet_times_rows_are_added_to_the_one_graph_at_once(stepwise: bool) -> None:
+    """A graph of their own would be joined with it next, and insert them a second time."""
+    large, fresh, few = segment("large", 100_000, graph=True), segment("fresh", GRAPH), segment("few", GRAPH - 1)
+    merge = planned(large, fresh, idle=True, stepwise=stepwise)
+    assert merge is not None
+    assert (names(merge), merge.base, merge.index) == ({"large", "fresh"}, large, IndexKind.GRAPH)
+    assert names(planned(large, fresh, stepwise=stepwise, eager=True)) == {"fresh"}, "it is written all anew"
+    assert planned(large, few, idle=True, stepwise=stepwise) is None
+    many = [segment(f"{number}", 1) for number in range(5)]
+    assert names(planned(large, *many, idle=True, stepwise=stepwise)) == {one.id for one in many}
+
+
 @pytest.mark.parametrize(
     ("index", "rows", "expected"),
     [

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from afterglow.catalog import keys
 from afterglow.collection import Engine
+from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.jobs import gc
 from afterglow.jobs.compact import compact
 from afterglow.jobs.compaction_policy import Compaction, IndexKind
@@ -21,14 +23,33 @@ from tests.support.stores import with_faults
 DAY = 24 * 3600.0
 
 
-def replaced_checkpoints(env: Environment) -> None:
-    """Three flushes and a compaction, all but the last checkpoint past the grace time."""
+def compacted(env: Environment, index: IndexKind) -> Snapshot:
+    """Compact all segments; the snapshot of before."""
+    snapshot = env.replica().snapshot()
+    compact(env.stores, snapshot, Compaction(snapshot.manifest.segments, None, index=index))
+    return snapshot
+
+
+def flushed_thrice(env: Environment) -> None:
+    """Three segments of four rows."""
     for number in range(3):
         env.write(*(f"{number}-{row}" for row in range(4)))
         env.flush()
-    snapshot = env.replica().snapshot()
-    compact(env.stores, snapshot, Compaction(snapshot.manifest.segments, None, index=IndexKind.NONE))
+
+
+def replaced_checkpoints(env: Environment) -> None:
+    """Three flushes and a compaction, all but the last checkpoint past the grace time."""
+    flushed_thrice(env)
+    compacted(env, IndexKind.NONE)
     env.wait_for_grace()
+
+
+def current_objects(env: Environment) -> list[str]:
+    """The keys of the current manifest and of what it names."""
+    state = env.state()
+    assert state.manifest_key is not None
+    segments = manifests.load(env.stores.objects, state.manifest_key).segments
+    return sorted([state.manifest_key, *(file.key for segment in segments for file in segment.objects)])
 
 
 def missing_objects(env: Environment) -> list[str]:
@@ -47,12 +68,52 @@ def missing_objects(env: Environment) -> list[str]:
 def test_only_the_current_checkpoint_remains(env: Environment) -> None:
     replaced_checkpoints(env)
     assert gc.collect_garbage(env.stores, env.id) > 4
-    state = env.state()
-    assert state.manifest_key is not None
-    segments = manifests.load(env.stores.objects, state.manifest_key).segments
-    assert sorted(env.objects()) == sorted([state.manifest_key, *(file.key for s in segments for file in s.objects)])
+    assert sorted(env.objects()) == current_objects(env)
     assert gc.collect_garbage(env.stores, env.id) == 0
     assert len(env.ids()) == 12
+
+
+def test_in_a_directory_replaced_segments_without_lists_go_at_once(env: Environment) -> None:
+    flushed_thrice(env)
+    env.delete("0-0")
+    env.flush()
+    opened = compacted(env, IndexKind.GRAPH)
+    assert gc.collect_garbage(env.stores, env.id) > 4
+    assert sorted(env.objects()) == current_objects(env)
+    assert [len(group.rows.ids) for group in opened.row_groups] == [4, 4, 4], "an open reader has all of them mapped"
+    assert np.vstack([group.rows.vectors for group in opened.row_groups]).sum() == 3 * np.arange(12).sum()
+    assert len(env.ids()) == 11
+
+
+def test_replaced_segments_with_lists_stay_for_the_grace_time(env: Environment) -> None:
+    """A reader opens some of their files only when it needs them."""
+    flushed_thrice(env)
+    opened = compacted(env, IndexKind.LISTS)
+    gc.collect_garbage(env.stores, env.id)
+    lists = {file.key for segment in env.replica().snapshot().manifest.segments for file in segment.objects}
+    compacted(env, IndexKind.NONE)
+    gc.collect_garbage(env.stores, env.id)
+    stored = set(env.objects())
+    assert lists < stored
+    assert not {file.key for segment in opened.manifest.segments for file in segment.objects} & stored
+    env.wait_for_grace()
+    gc.collect_garbage(env.stores, env.id)
+    assert sorted(env.objects()) == current_objects(env)
+
+
+def test_in_an_account_replaced_segments_stay_for_the_grace_time(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its readers download files, and nothing excludes jobs that need them."""
+    account = with_faults(env.stores, Faults())
+    monkeypatch.setattr(account.table, "has_cheap_transactions", False)
+    flushed_thrice(env)
+    replaced = {file.key for segment in compacted(env, IndexKind.NONE).manifest.segments for file in segment.objects}
+    gc.collect_garbage(account, env.id)
+    assert replaced < set(env.objects())
+    env.wait_for_grace()
+    gc.collect_garbage(account, env.id)
+    assert not replaced & set(env.objects())
 
 
 def test_nothing_is_deleted_while_collection_is_disabled(env: Environment) -> None:
@@ -77,6 +138,8 @@ def test_a_stored_manifest_names_no_missing_object_after_a_crash(env: Environmen
         except Crash:
             crashes += faults.calls[-1].startswith("objects.delete")
             assert missing_objects(env) == [], faults.calls[-1]
+            gc.collect_garbage(env.stores, env.id)
+            assert sorted(env.objects()) == current_objects(env)
             number += 1
             continue
         assert collected

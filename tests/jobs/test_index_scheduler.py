@@ -175,6 +175,17 @@ def test_a_flush_does_not_wait_for_a_compaction(engine: Engine, folder: Path) ->
     other.table.close()
 
 
+@pytest.mark.slow
+def test_the_process_that_compacts_starts_while_the_other_one_flushes(engine: Engine, folder: Path) -> None:
+    scope, other = made(engine, "tested"), open_local(folder, System())
+    with other.flush_lock():
+        write(engine, scope, 0, SETTINGS.hnsw_min_rows)
+        wait_until(lambda: len(indexers(folder)) == 2, "the start of both processes")
+    wait_until(is_indexed(engine, scope, SETTINGS.hnsw_min_rows), "the index")
+    assert [segment.has_graph for segment in _segments(engine, scope)] == [True]
+    other.table.close()
+
+
 def _is_flushed(engine: Engine, scope: Scope, ops: int) -> bool:
     return engine.indexing_status(scope).flushed_ops == ops
 

@@ -5,7 +5,8 @@ a graph, and if possible by *extending* the graph of the largest segment, whose 
 every row is inserted about once and copied about log(n) times, because a large segment is extended only when the rows
 added to it are at least a quarter of its own. A segment that lost a quarter of its rows is rebuilt without them, which
 reclaims their space. While the collection is idle, several graphs become one if it is not too large, because one graph
-is searched faster than several. So are lists: a query probes the lists of several segments as if they were one index,
+is searched faster than several; rows that come then are added to it at once, and not first to a graph of their own. So
+are lists joined: a query probes the lists of several segments as if they were one index,
 but at a million rows six segments need four times as many rows as one. A run of the smallest segments is joined as long
 as a segment has at most twice as many rows as the smaller ones together (size-tiered compaction: O'Neil et al. 1996,
 "The Log-Structured Merge-Tree"). So a row is clustered about five times while its collection grows to seventy times the
@@ -160,15 +161,19 @@ def _plan(
         return _compaction(manifest, _that_fit(max_rows, sparse), settings)
     unindexed = [segment for segment in ascending if not segment.is_indexed]
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
+    rows = sum(segment.live_rows for segment in segments)
+    becomes_lists = index_kind(rows, settings, rows) is IndexKind.LISTS
+    becomes_one_graph = idle and not becomes_lists and rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
-        return _compaction(manifest, _that_fit(max_rows, _extendable(ascending, unindexed)), settings)
+        are_indexed = sum(segment.live_rows for segment in unindexed) >= settings.hnsw_min_rows
+        inputs = segments if becomes_one_graph and are_indexed else _extendable(ascending, unindexed)
+        return _compaction(manifest, _that_fit(max_rows, inputs), settings)
     indexed = [segment for segment in ascending if segment.is_indexed]
     if not idle or len(indexed) < 2:
         return None
-    rows = sum(segment.live_rows for segment in segments)
-    if index_kind(rows, settings, rows) is IndexKind.LISTS:
+    if becomes_lists:
         return _joined(manifest, _that_fit(max_rows, _tier(indexed)), settings)
-    return _compaction(manifest, segments, settings) if rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows) else None
+    return _compaction(manifest, segments, settings) if becomes_one_graph else None
 
 
 def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:

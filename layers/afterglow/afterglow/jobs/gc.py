@@ -9,23 +9,26 @@
 5. Where appends check the state, delete the placeholders whose batches are gone (`log.trim`). *Crash before: the next
    run does.*
 
-A segment file that no manifest names is a candidate when it is older than the grace time, by the clock of the store. A
-batch is one when a flushed entry named it, or when no entry named it and the log's own time has passed that of its key
-by the grace time: the writer of a batch in flight would put it again (`log.append.stamp`). Concurrent processes are
-safe, because:
+A segment file that no manifest names is a candidate when it is older than the grace time, by the clock of the store. In
+a directory one that only unmarked manifests name is a candidate at once, unless its segment has lists: a load leaves
+almost as many bytes of flushed segments as the collection has, and a script that loads may end at once. A batch is
+one when a flushed entry named it, or when no entry named it and the log's own time has passed that of its key by the
+grace time: the writer of a batch in flight would put it again (`log.append.stamp`). Concurrent processes are safe,
+because:
 
 * **Flushes and compactions** do not run during a collection: in one directory a collection holds the locks of both
   (`deployment.file_lock`). *An account has no such lock: there `gc_grace_seconds` must exceed the longest time that a
   job may take from its first object to its manifest; a function has 15 minutes.*
 * **Writers** hold no lock, and no clock of theirs or of a collector matters, as the log's time decides.
-* **Readers** keep files mapped that are deleted. A reader that opens a checkpoint and misses an object reads the state
-  again and opens the current checkpoint (`collection.replica.replica`, on `ObjectNotFound`); a missing batch has been
-  flushed.
+* **Readers** keep files mapped that are deleted, and map all files of a segment without lists when they open it. A
+  reader that opens a checkpoint and misses an object reads the state again and opens the current checkpoint
+  (`collection.replica.replica`, on `ObjectNotFound`); a missing batch has been flushed.
 * **Objects with other names**, such as files that a program left in the folder, are never candidates (`is_own_key`).
 * **Forks** name what their source named when they were published (`collection.time_travel.fork`).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from uuid import UUID
 
@@ -37,7 +40,7 @@ from afterglow.jobs.reachability import LiveObjects, is_own_key, live_objects, r
 from afterglow.log import archive, trim
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
-from afterglow.storage.ports import Stores
+from afterglow.storage.ports import ObjectNotFound, Stores
 
 
 def collect_garbage(stores: Stores, collection_id: UUID) -> int:
@@ -98,9 +101,20 @@ def _manifests(live: LiveObjects) -> Iterator[str]:
 
 
 def _files(stores: Stores, state: Collection, live: LiveObjects, min_age: float) -> Iterator[str]:
+    superseded = _superseded(stores, live) if stores.table.has_cheap_transactions else set()
     for info in manifests.list_segment_files(stores.objects, state.id):
-        if info.age > min_age and info.key not in live.keys:
+        if info.key not in live.keys and (info.age > min_age or info.key in superseded):
             yield info.key
+
+
+def _superseded(stores: Stores, live: LiveObjects) -> set[str]:
+    """What unmarked manifests name, except segments with lists, whose files a reader opens when it needs them."""
+    found: set[str] = set()
+    for key in _manifests(live):
+        with suppress(ObjectNotFound):
+            segments = manifests.load(stores.objects, key).segments
+            found.update(file.key for segment in segments if not segment.has_lists for file in segment.objects)
+    return found
 
 
 def _log(stores: Stores, state: Collection, live: LiveObjects, batches: Sequence[str]) -> Iterator[str]:

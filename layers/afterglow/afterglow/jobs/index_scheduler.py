@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _WORKER = "afterglow.jobs.index_worker"
 _MAINTAIN = "maintain"
+_START_CHILD = "start the child"
 _STOP_CHILD = "stop the idle child"
 _IDLE = "idle"
 _MAINTAIN_SECONDS = 60.0
@@ -86,6 +87,19 @@ class _Worker:
         return self._request(request) or self._request(request)
 
     def _request(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        child = self.start_child()
+        if child is None:
+            return None
+        try:
+            child.send(request)
+            reply: dict[str, Any] = child.receive()
+        except ChildEnded:
+            self.end_child()
+            return None
+        return reply
+
+    def start_child(self) -> ChildProcess | None:
+        """The child, which is started if it does not run; None when closed."""
         if self._is_closed:
             return None
         if self._child is None or not self._child.is_running():
@@ -93,13 +107,7 @@ class _Worker:
             argument = self._deployment.worker_argument()
             self._child = ChildProcess(_WORKER, argument, on_silence=self._set_silent)
         self.queue.send_later(_STOP_CHILD, "", _CHILD_IDLE_SECONDS)
-        try:
-            self._child.send(request)
-            reply: dict[str, Any] = self._child.receive()
-        except ChildEnded:
-            self.end_child()
-            return None
-        return reply
+        return self._child
 
     def _set_silent(self, is_silent: bool) -> None:
         self.is_silent = is_silent
@@ -154,6 +162,8 @@ class IndexScheduler:
         """Handle one message of the compactor: compact the collection, as an idle one or one under load."""
         if group == _STOP_CHILD:
             self._compactor.end_child()
+        elif group == _START_CHILD:
+            self._compactor.start_child()
         else:
             self._index(self._compactor, group, {"compact": body == _IDLE})
 
@@ -270,6 +280,9 @@ class IndexScheduler:
         state.waiting_ops = waiting_ops(self._stores, log_tail)
         if log_tail.ops >= settings.flush_ops or log_tail.byte_size >= settings.flush_bytes:
             state.is_caught_up = False
+            if log_tail.ops >= settings.hnsw_min_rows:
+                # What is flushed will be worth an index: by then the process that builds it has started.
+                self._compactor.queue.send(_START_CHILD, "")
             self._flush(group, log_tail.last_seq)
             return settings.flush_idle_seconds
         if state.last_seq != log_tail.last_seq:

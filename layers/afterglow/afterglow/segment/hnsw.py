@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
 _BATCHES = 8
+_EXTENSION = 1.25
+"""Rows that are added later are inserted with so many times the breadth: no tour leads to them from coarse to fine."""
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
 _CACHED_KS = 64
@@ -91,12 +93,12 @@ def build(path: Path, plan: HnswBuild, vectors: Vectors, on_share: OnShare = pro
     index = new_index(parameters, dimension, rounding)
     if base_rounding == rounding:
         index.load(str(base))
-        index.expansion_add = parameters.ef_construction  # type: ignore[misc]
+        index.expansion_add = math.ceil(_EXTENSION * parameters.ef_construction)  # type: ignore[misc]
     batch_rows = max(chunk_rows // _BATCHES, plan.threads)
     base_rows = len(index)
     for start in range(base_rows, len(vectors), chunk_rows):
         chunk = vectors[start : start + chunk_rows]
-        for rows in insertion_order.locality_order(chunk, is_new=not start):
+        for rows in insertion_order.locality_order(chunk):
             for first in range(0, len(rows), batch_rows):
                 for batch in insertion_order.thread_parts(rows[first : first + batch_rows], plan.threads):
                     values = _row_values(parameters.space, chunk[batch], rounding)

@@ -7,6 +7,10 @@ For a graph not much larger than the cache the order makes no difference.
 The order follows a nearest-neighbour tour (Rosenkrantz, Stearns & Lewis 1977) of pivots, which are rows at even steps:
 at each pivot come all rows whose nearest pivot it is. Computing it takes 3 % of the build time.
 
+It is a sequence of such tours, from coarse to fine (`_STRIDES`): the first, of few rows, leads to every region, and
+each further one attaches its rows to what is near them already. So an insertion needs less breadth for the same recall:
+for 63,436 packages, and for as many synthetic rows, 128 instead of 200, which takes a third less time.
+
 Threads that insert neighbours at the same time do not see each other. So each thread has a long range of the order, and
 all of them insert the next rows of their ranges together.
 """
@@ -27,21 +31,20 @@ _PIVOTS = 512
 _CHUNK = 4_096
 _THREAD_ROWS = 1_024
 """The rows that a thread inserts in one call: a second or less of work, after which the progress is known."""
-_SCAFFOLD_STRIDE = 16
-"""Of a new graph every 16th row is inserted first, in the original order: a scaffold that the others attach to."""
+_STRIDES = (64, 16, 4, 1)
+"""Every 64th row comes first, then every 16th, then every 4th, then all; each row once."""
 
 
-def locality_order(vectors: Vectors, *, is_new: bool) -> Iterator[Rows]:
-    """All rows of `vectors` (n, d), each once, in one or two arrays; `is_new`: the graph is empty so far."""
-    rows = np.arange(len(vectors))
+def locality_order(vectors: Vectors) -> Iterator[Rows]:
+    """All rows of `vectors` (n, d), each once, in one array for each tour."""
     if len(vectors) < _MIN_ROWS:
-        yield rows
+        yield np.arange(len(vectors))
         return
     order = _order_by_pivot(vectors)
-    if is_new:
-        yield rows[::_SCAFFOLD_STRIDE]
-        order = order[order % _SCAFFOLD_STRIDE != 0]
-    yield order
+    for stride in _STRIDES:
+        is_due = order % stride == 0
+        yield order[is_due]
+        order = order[~is_due]
 
 
 def thread_parts(rows: Rows, threads: int) -> Iterator[Rows]:

@@ -182,7 +182,7 @@ def segments_by_id(segments: Sequence[Segment]) -> dict[str, Segment]:
     return {segment.info.id: segment for segment in segments}
 
 
-_MIN_EF_CONSTRUCTION = 200
+_MIN_EF_CONSTRUCTION = 128
 _MAX_EF = 4_096
 _MIN_CONNECTIVITY, _MAX_CONNECTIVITY = 4, 128
 
