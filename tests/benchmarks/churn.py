@@ -27,7 +27,7 @@ from tests.support.wire import build
 BATCH, QUERIES, K, PARTS = 5_000, 500, 10, 10
 WARM = 50
 HEADER = (
-    "| after | recall@10 | with a filter of 10 % | query p50, ms | CPU ms a row | disk, MB |\n|---|--:|--:|--:|--:|--:|"
+    "| churn | recall@10 | with a filter of 10 % | query p50, ms | CPU ms a row | disk, MB |\n|---|--:|--:|--:|--:|--:|"
 )
 
 

@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="folder with embeddings.npy; without it, synthetic clusters")
     parser.add_argument("--dimension", type=int, help="of the rows; without it, that of the corpus")
     parser.add_argument("--only", help="the requests whose name contains this")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, for `make docs BENCH=file`")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     made = RowMaker(options.corpus, dimension=options.dimension).take(options.rows + QUERIES)
     rows, queries = made[: options.rows], made[options.rows :]

@@ -39,6 +39,7 @@ MARK_OF_TABLE = {
     "search by text": "text-quality",
     "bulk load": "bulk-load",
     "a loop of the stock client": "stock-loop",
+    "churn": "churn",
     "embedded": "embedded-peers",
     "texts": "texts",
     "vector type": "vector-types",

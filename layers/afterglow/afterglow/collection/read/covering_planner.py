@@ -18,9 +18,9 @@ from afterglow.collection.read.explanation import Method
 from afterglow.collection.read.rescoring import ClusteredGroup, Nearest, best, rescore
 from afterglow.segment import lists, two_bit_codes
 from afterglow.segment.binary_codes import BinaryQuery
-from afterglow.segment.covering_index import CoveringIndex, Located
+from afterglow.segment.covering_index import CoveringIndex, Located, Matches
 from afterglow.segment.distance import Space, Vectors
-from afterglow.segment.lists import Candidates
+from afterglow.segment.lists import Candidates, Centroids
 from afterglow.segment.places import Places
 from afterglow.storage.ports import Bytes
 
@@ -54,28 +54,40 @@ def covered(group: ClusteredGroup, keys: Sequence[str]) -> CoveredGroup | None:
     return None
 
 
-def knn_covered(groups: Sequence[CoveredGroup], space: Space, vector: Vectors, k: int) -> list[Nearest]:
-    """For each group its rows among the k nearest to a query (d,), nearest first, with their exact distances."""
+def knn_covered(groups: Sequence[CoveredGroup], space: Space, vectors: Vectors, k: int) -> list[list[Nearest]]:
+    """For each query of `vectors` (m, d) and each group its rows among the k nearest, with their exact distances.
+
+    Nearest first; the queries share what is read.
+    """
     indexes = [part.group.index for part in groups]
     objects = indexes[0].objects
     read = objects.need([part.index.request(part.located) for part in groups])
+    matches = [_matches(part, data) for part, data in zip(groups, read, strict=True)]
     count = max(index.covered(k) for index in indexes)
-    found = [_candidates(part, data, vector, count) for part, data in zip(groups, read, strict=True)]
+    results = []
+    for vector in vectors:
+        found = [
+            _candidates(index.centroids, of_group, vector, count)
+            for index, of_group in zip(indexes, matches, strict=True)
+        ]
+        results.append(rescore(objects, space, vector, k, best(indexes, found, count)))
     for part in groups:
         step = part.group.step
         if step is not None:
             step.method, step.recall = Method.COVERING, part.group.index.recall_target
-            step.compared += part.group.matching
-    return rescore(objects, space, vector, k, best(indexes, found, count))
+            step.compared += len(vectors) * part.group.matching
+    return results
 
 
-def _candidates(part: CoveredGroup, data: Bytes, vector: Vectors, count: int) -> Candidates:
-    """The `count` rows that are nearest by their codes, nearest first; the entries are in `data`."""
+def _matches(part: CoveredGroup, data: Bytes) -> Matches:
     assert part.group.mask is not None, "a covered group has a mask"
-    centroids = part.group.index.centroids
+    return part.index.matches(data, part.located, part.group.mask)
+
+
+def _candidates(centroids: Centroids, matches: Matches, vector: Vectors, count: int) -> Candidates:
+    """The `count` rows that are nearest by their codes, nearest first."""
     projected = centroids.projection.query(vector)
     query, to_centroids = BinaryQuery.of(projected), centroids.distances(projected)
-    matches = part.index.matches(data, part.located, part.group.mask)
     keys: NDArray[np.float64] = np.empty(len(matches.rows), dtype=np.float64)
     for start in range(0, len(keys), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)

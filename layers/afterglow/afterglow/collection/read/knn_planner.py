@@ -114,10 +114,11 @@ def knn_batch(
         found = _search(_plan(group, mask, query, step), query, vectors, bound)
         for result, (rows, distances) in zip(results, found, strict=True):
             result[number] = Nearest(rows, distances, group.rows.row_seqs[rows])
+    if covering:
+        by_codes = knn_covered(list(covering.values()), query.space, vectors, query.k)
+        for result, nearest in zip(results, by_codes, strict=True):
+            result |= dict(zip(covering, nearest, strict=True))
     for result, vector in zip(results, vectors, strict=True):
-        if covering:
-            by_codes = knn_covered(list(covering.values()), query.space, vector, query.k)
-            result |= dict(zip(covering, by_codes, strict=True))
         if clustered:
             in_lists = knn_in_lists(list(clustered.values()), query.space, vector, query.k)
             result |= dict(zip(clustered, in_lists, strict=True))
