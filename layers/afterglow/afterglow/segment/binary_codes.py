@@ -15,26 +15,20 @@ by these estimates is rough, but the true neighbours are nearly always among the
 (`segment.code_depths`): only the lists with one of these are read (`collection.read.shortlist`).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numkong
 import numpy as np
 from numpy.typing import NDArray
 
-from afterglow.segment import array_file, distance
-from afterglow.segment.array_file import ArrayStream
-from afterglow.segment.clustering import Clustering
+from afterglow.segment import distance
 from afterglow.segment.distance import Vectors
-from afterglow.segment.lists import field, lists_of
-from afterglow.storage.file_map import release_pages
+from afterglow.segment.lists import field
 
 BINARY_CODES = "binary_codes"
 _BASE, _FACTOR, _HEADER_BYTES = 0, 4, 8
 _PLANES = 4
 _LEVELS = 2**_PLANES - 1
-_CHUNK_ROWS = 4_096
 
 Entries = NDArray[np.uint8]
 
@@ -108,21 +102,3 @@ def estimates(query: BinaryQuery, entries: Entries, centroid_distances: Vectors)
     products = query.products(entries[:, _HEADER_BYTES:])
     result: Vectors = centroid_distances + field(entries, _BASE, "<f4") - field(entries, _FACTOR, "<f4") * products
     return result
-
-
-def write(path: Path, clustering: Clustering, decoded: Vectors, vectors: Vectors) -> str:
-    """Write the file of rows in the order of the clustering; its checksum.
-
-    `vectors` (n, d) are mapped, `decoded` (l, w) are the centroids as they are stored.
-    """
-    shape = len(vectors), entry_bytes(clustering.projection.width)
-    chunks = _encode_rows(clustering, decoded, vectors)
-    return array_file.write(path, BINARY_CODES, {}, {BINARY_CODES: ArrayStream("|u1", shape, chunks)})
-
-
-def _encode_rows(clustering: Clustering, decoded: Vectors, vectors: Vectors) -> Iterator[Entries]:
-    for start in range(0, len(vectors), _CHUNK_ROWS):
-        rows = np.arange(start, min(start + _CHUNK_ROWS, len(vectors)))
-        centroids = decoded[lists_of(clustering.starts, rows)]
-        yield encode(clustering.projection.rows(vectors[rows]) - centroids, centroids)
-        release_pages(vectors)

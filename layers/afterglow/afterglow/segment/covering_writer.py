@@ -25,11 +25,10 @@ from afterglow.segment.breadth import Breadth
 from afterglow.segment.clustering import Clustering
 from afterglow.segment.code_depths import CodedRows, depths
 from afterglow.segment.covering_index import COVERING, VERSION
-from afterglow.segment.distance import Vectors
-from afterglow.segment.lists import lists_of
 from afterglow.segment.lists_writer import UNSEEN_MARGIN, StoredRows
 from afterglow.segment.places import PLACE
 from afterglow.segment.precision import golden_sample
+from afterglow.segment.row_encoding import encoded_rows
 from afterglow.storage.file_map import release_pages
 
 _TYPES = (ColumnType.STR, ColumnType.INT, ColumnType.FLOAT)
@@ -72,8 +71,8 @@ def write(path: Path, scratch: Path, new: ClusteredRows, target: float) -> str |
         return None
     decoded = scaled_codes.rounded(clustering.centroids)
     try:
-        shape = len(rows.vectors), two_bit_codes.entry_bytes(width)
-        stream = ArrayStream("|u1", shape, _encode(clustering, decoded, rows.vectors))
+        size = two_bit_codes.entry_bytes(width)
+        stream = encoded_rows(clustering, decoded, rows.vectors, two_bit_codes.encode, size)
         array_file.write(scratch, COVERING, {}, {COVERING: stream})
         codes = array_file.map_arrays(scratch, COVERING)[COVERING]
         coded = CodedRows(
@@ -113,14 +112,6 @@ def choose(columns: ColumnSet, size: int, vector_bytes: int) -> list[_KeyColumn]
             left -= size * column.count
             chosen.append(_KeyColumn(key, column))
     return chosen
-
-
-def _encode(clustering: Clustering, decoded: Vectors, vectors: Vectors) -> Iterator[Entries]:
-    for start in range(0, len(vectors), _CHUNK_ROWS):
-        rows = np.arange(start, min(start + _CHUNK_ROWS, len(vectors)))
-        centroids = decoded[lists_of(clustering.starts, rows)]
-        yield two_bit_codes.encode(clustering.projection.rows(vectors[rows]) - centroids, centroids)
-        release_pages(vectors)
 
 
 def _gather(column: Column, rows: StoredRows, codes: Entries) -> Iterator[Entries]:

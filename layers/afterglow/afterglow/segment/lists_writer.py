@@ -28,6 +28,7 @@ from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists import Centroids, EntryViews, ListSearch
 from afterglow.segment.progress import OnShare
+from afterglow.segment.row_encoding import encoded_rows
 from afterglow.segment.scaled_codes import encode
 from afterglow.storage.file_map import release_pages
 
@@ -92,8 +93,10 @@ def write(
     checksums = np.empty(len(counts), dtype=np.uint64)
     chunks = _encode_lists(clustering, rows, decoded, checksums, progress.part(on_share, 0, _ENCODING_SHARE))
     sums = {LISTS: array_file.write(paths[LISTS], LISTS, {}, {LISTS: ArrayStream("|u1", shape, chunks)})}
-    sums[BINARY_CODES] = binary_codes.write(paths[BINARY_CODES], clustering, decoded, rows.vectors)
     projection = clustering.projection
+    size = binary_codes.entry_bytes(projection.width)
+    stream = encoded_rows(clustering, decoded, rows.vectors, binary_codes.encode, size)
+    sums[BINARY_CODES] = array_file.write(paths[BINARY_CODES], BINARY_CODES, {}, {BINARY_CODES: stream})
     arrays: dict[str, NDArray[Any]] = {
         "codes": codes,
         "scales": scales,
