@@ -13,14 +13,15 @@ INTERVALS = st.lists(st.tuples(st.integers(0, 20_000_000), st.integers(1, 3_000_
 
 def planned(*intervals: tuple[int, int]) -> list[Span]:
     starts, stops = (np.array(edge, dtype=np.int64) for edge in zip(*intervals, strict=True))
-    return plan(starts, stops)
+    (spans,) = plan([(starts, stops)])
+    return spans
 
 
 @settings(max_examples=40, deadline=None)
 @given(INTERVALS)
 def test_spans_cover_the_intervals_and_little_else(intervals: list[tuple[int, int]]) -> None:
     pairs = [(start, start + length) for start, length in intervals]
-    spans = planned(*pairs) if pairs else plan(np.empty(0, np.int64), np.empty(0, np.int64))
+    spans = planned(*pairs) if pairs else plan([(np.empty(0, np.int64), np.empty(0, np.int64))])[0]
     assert all(0 < len(span) <= SPAN_BYTES + 1 for span in spans)
     assert all(first.stop <= second.start for first, second in pairwise(spans))
     for start, stop in pairs:
@@ -49,6 +50,14 @@ def test_the_smallest_gaps_of_very_many_intervals_are_read() -> None:
     assert len(spans) == MOST_PARTS
     assert sum(map(len, spans)) == 150 * 20_000 + (150 - MOST_PARTS) * (narrow - 20_000)
     assert len(planned(*[(5 * edge, 5 * edge + 20_000) for edge in edges])) == 150, "far apart"
+
+
+def test_files_of_a_round_share_the_parts() -> None:
+    starts = np.arange(60) * 150_000
+    near, far = (starts, starts + 30_000), (5 * starts, 5 * starts + 30_000)
+    assert [len(spans) for spans in plan([near])] == [60]
+    assert [len(spans) for spans in plan([near, near, near])] == [40, 40, 40], "37 parts, one of which is divided"
+    assert [len(spans) for spans in plan([near, far])] == [56, 60], "gaps that are too wide are not read"
 
 
 def test_large_intervals_are_divided_evenly() -> None:

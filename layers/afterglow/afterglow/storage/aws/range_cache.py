@@ -138,10 +138,14 @@ class RangeCache:
             remote = _remote(file, ranges)
             missing.setdefault(remote, []).append(local.missing(ranges))
             local_of[remote] = local
+        intervals = [
+            (np.concatenate([starts for starts, _ in of_file]), np.concatenate([stops for _, stops in of_file]))
+            for of_file in missing.values()
+        ]
         requests = [
             Request(file, local_of[file], span, self._write)
-            for file, intervals in missing.items()
-            for span in plan(*map(np.concatenate, zip(*intervals, strict=True)))
+            for file, spans in zip(missing, plan(intervals), strict=True)
+            for span in spans
         ]
         if requests:
             size = sum(stop - start for start, stop in (request.bounds for request in requests))

@@ -8,10 +8,12 @@ The rate is what a container receives in all. A request takes 0.3 ms of CPU. The
 the round, and with log-normal times to the first byte (median 25 ms, p99 120 ms) that of twice as many is about 12 ms
 later. Bytes of gaps are kept: they may be needed later.
 
-Of one file at most 112 parts are read apart as long as gaps are no wider than the widest of these: the smallest are
-read, too. A request costs as much as 17 ms of a container, and S3 limits the rate of requests.
+In a round at most 112 parts are read apart, of each file its share of them, as long as gaps are no wider than the
+widest of these: the smallest are read, too. A request costs as much as 17 ms of a container, and S3 limits the rate of
+requests.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,22 +42,40 @@ class Span:
         return self.stop - self.start
 
 
-def plan(starts: Offsets, stops: Offsets) -> list[Span]:
-    """The spans that cover the intervals, in ascending order."""
-    best: list[Span] = []
-    best_cost = float("inf")
-    for gap in GAPS:
-        spans = _divide(*_join_nearest(*union(starts, stops, gap=gap)))
-        slowest = _DOUBLING_SECONDS * float(np.log2(max(len(spans), 1)))
-        cost = sum(map(len, spans)) / _BYTES_PER_SECOND + slowest + _REQUEST_SECONDS * len(spans)
+def plan(files: Sequence[tuple[Offsets, Offsets]]) -> list[list[Span]]:
+    """For each file the spans that cover its intervals, starts and stops, in ascending order."""
+    cheapest = [_cheapest(starts, stops) for starts, stops in files]
+    parts = sum(len(starts) for starts, _ in cheapest)
+    if parts > MOST_PARTS:
+        cheapest = [
+            _join_nearest(starts, stops, max(MOST_PARTS * len(starts) // parts, 1)) for starts, stops in cheapest
+        ]
+    return [_divide(starts, stops) for starts, stops in cheapest]
+
+
+def _cheapest(starts: Offsets, stops: Offsets) -> tuple[Offsets, Offsets]:
+    """The intervals, joined over the gaps for which a round takes the least time."""
+    best = union(starts, stops, gap=GAPS[0])
+    best_cost = _seconds(*best)
+    for gap in GAPS[1:]:
+        joined = union(starts, stops, gap=gap)
+        cost = _seconds(*joined)
         if cost < best_cost:
-            best, best_cost = spans, cost
+            best, best_cost = joined, cost
     return best
 
 
-def _join_nearest(starts: Offsets, stops: Offsets) -> tuple[Offsets, Offsets]:
-    """Disjoint sorted intervals, of which those with the smallest gaps are joined until they are few enough."""
-    excess = len(starts) - MOST_PARTS
+def _seconds(starts: Offsets, stops: Offsets) -> float:
+    """The estimated time of a round that reads these intervals."""
+    lengths = stops - starts
+    requests = int((-(-lengths // SPAN_BYTES)).sum())
+    slowest = _DOUBLING_SECONDS * float(np.log2(max(requests, 1)))
+    return float(lengths.sum()) / _BYTES_PER_SECOND + slowest + _REQUEST_SECONDS * requests
+
+
+def _join_nearest(starts: Offsets, stops: Offsets, most: int) -> tuple[Offsets, Offsets]:
+    """Disjoint sorted intervals, of which those with the smallest gaps are joined until they are `most`."""
+    excess = len(starts) - most
     if excess <= 0:
         return starts, stops
     gaps = starts[1:] - stops[:-1]
