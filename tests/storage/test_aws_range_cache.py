@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -257,3 +258,34 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert max(found) <= 2 * 3 * MB
+
+
+def test_the_maps_of_a_large_cache_do_not_fill_the_memory(
+    disk: DiskCache, ranges: RangeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afterglow.storage.aws.range_cache._LOOK_BYTES", 2 * MB)
+    file = ranges.open("a", len(CONTENT))
+    (data,) = ranges.need([(file, span(0, MB))])
+    for limit, is_released in ((2**60, False), (0, True)):
+        monkeypatch.setattr("afterglow.storage.aws.range_cache._RESIDENT_BYTES", limit)
+        assert bytes(data[:MB]) == CONTENT[:MB].tobytes()
+        before = _resident_bytes(data)
+        assert before >= MB // 2
+        for _ in range(2):
+            ranges.need([(file, span(0, MB))])
+        assert (_resident_bytes(data) < before // 4) == is_released
+    assert bytes(data[:MB]) == CONTENT[:MB].tobytes()
+    assert disk.used_bytes() >= MB
+
+
+def _resident_bytes(data: Bytes) -> int:
+    """The bytes of a map in this process's memory."""
+    address = data.__array_interface__["data"][0]
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line)]
+    for start in starts:
+        low, high = (int(edge, 16) for edge in lines[start].split()[0].split("-"))
+        if low <= address < high:
+            (rss,) = [line for line in lines[start : start + 25] if line.startswith("Rss:")][:1]
+            return 1024 * int(rss.split()[1])
+    raise AssertionError("the map is gone")

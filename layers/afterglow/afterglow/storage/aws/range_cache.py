@@ -9,6 +9,7 @@
    forgotten, the least recently used first. A forgotten file is removed once nobody reads it.
 4. Read all spans in parallel; write each as it arrives.
 5. Verify the ranges.
+6. If mapped files take much of this process's memory, release their pages, which stay on the disk.
 
 If a range is damaged, or the object was replaced between two reads, forget the local file and start over. If there is
 no room, forget all local files, also those of this call, and start over: a file may be larger than the cache. *Raised
@@ -31,11 +32,16 @@ from afterglow.storage.aws.error_mapping import map_errors
 from afterglow.storage.aws.object_reader import ObjectReplaced, Part
 from afterglow.storage.aws.read_plan import Span, plan
 from afterglow.storage.aws.sparse_file import SparseFile
+from afterglow.storage.file_map import release_pages, resident_file_bytes
 from afterglow.storage.intervals import Offsets
 from afterglow.storage.ports import Bytes, LazyFile, Ranges
 from afterglow.storage.range_checks import require_within
 
 _ATTEMPTS = 3
+_LOOK_BYTES = 64 * 1024 * 1024
+"""After so many requested bytes it is looked at how much of the memory the maps take."""
+_RESIDENT_BYTES = 512 * 1024 * 1024
+"""More mapped pages are released, so that a large cache does not fill the memory; a later access maps them again."""
 
 
 class RemoteFile:
@@ -97,6 +103,7 @@ class RangeCache:
         self._lock = threading.RLock()
         self._known: WeakValueDictionary[str, RemoteFile] = WeakValueDictionary()
         self._recent: OrderedDict[str, RemoteFile] = OrderedDict()
+        self._touched = 0
         cache.release = self._release
 
     def open(self, key: str, size: int) -> RemoteFile:
@@ -121,6 +128,7 @@ class RangeCache:
             locals_ = [self._local(_remote(file, ranges)) for file, ranges in requested]
             failure = self._bring(requested, locals_, patient=attempt > 0) or self._verify(requested, locals_)
             if failure is None:
+                self._bound_memory(sum(int(ranges.lengths.sum()) for _, ranges in requested))
                 return [local.data for local in locals_]
             if attempt == _ATTEMPTS - 1:
                 raise failure.error
@@ -157,6 +165,18 @@ class RangeCache:
             except ObjectReplaced as error:
                 return _Failure(Unavailable(f"{error} was replaced while it was read; try again"), str(error))
         return None
+
+    def _bound_memory(self, touched: int) -> None:
+        """Release the mapped pages of all local files if they take much of the memory, after `touched` bytes more."""
+        with self._lock:
+            self._touched += touched
+            if self._touched < _LOOK_BYTES:
+                return
+            self._touched = 0
+            if resident_file_bytes() > _RESIDENT_BYTES:
+                for file in self._recent.values():
+                    if file.local is not None:
+                        release_pages(file.local.data)
 
     def _write(self, local: SparseFile, span: Span, data: memoryview) -> None:
         """Write to the local file; if other programs have filled the file system, free space until it suffices."""
