@@ -1,7 +1,7 @@
 """Searches by covering indexes: under a selective filter a cold reader reads the matching rows, and misses none."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +13,19 @@ from numpy.typing import NDArray
 from afterglow.collection import Engine
 from afterglow.collection.read import covering_planner
 from afterglow.collection.read.explanation import Explanation, Method
-from afterglow.collection.replica.replica import Replica
-from afterglow.collection.types import Include, Scope, Selection
+from afterglow.collection.types import Selection
 from afterglow.errors import Corrupt
 from afterglow.filters.parse import parse_where
-from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
 from afterglow.segment import distance
 from afterglow.segment.distance import Space
-from afterglow.settings import Settings
-from afterglow.storage.ports import Stores
+from tests.collection.two_segments import DISTANCES, ROWS, TwoSegments, two_segments
 from tests.support.remote import StrictObjects
-from tests.support.stores import new_collection, quick_folder, stores_at
 
 pytestmark = pytest.mark.slow
 
-ROWS, DIMENSION, VALUES = 6_000, 96, 40
-DISTANCES = frozenset({Include.DISTANCES})
+VALUES = 40
+LIVE = np.arange(ROWS) % 17 != 0
 
 
 def metadata(row: int) -> dict[str, Any]:
@@ -39,27 +35,9 @@ def metadata(row: int) -> dict[str, Any]:
     return found if row % 12 == 0 else found | {"value": f"v{value:02}"}
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A collection of two clustered segments, its rows in the order of ids; some of them are deleted."""
-
-    stores: Stores
-    scope: Scope
-    space: Space
-    vectors: NDArray[np.float32]
-    queries: NDArray[np.float32]
-    live: NDArray[np.bool_]
-
-    def find(self, query: NDArray[np.float32], k: int, where: dict[str, Any]) -> tuple[list[int], StrictObjects]:
-        """The rows that a cold reader finds."""
-        objects = StrictObjects(self.stores.objects)
-        engine = Engine(replace(self.stores, objects=objects))
-        hits = engine.find(self.scope, query[np.newaxis], k, Selection(where=parse_where(where)), DISTANCES)
-        return list(map(int, hits.read()[0].records.ids)), objects
-
-    def matching(self, condition: Callable[[dict[str, Any]], bool]) -> NDArray[np.int64]:
-        """The live rows whose metadata satisfy a condition."""
-        return np.array([row for row in range(ROWS) if self.live[row] and condition(metadata(row))])
+def matching(condition: Callable[[dict[str, Any]], bool]) -> NDArray[np.int64]:
+    """The live rows whose metadata satisfy a condition."""
+    return np.array([row for row in range(ROWS) if LIVE[row] and condition(metadata(row))])
 
 
 def roles(keys: dict[str, int]) -> list[str]:
@@ -67,31 +45,14 @@ def roles(keys: dict[str, int]) -> list[str]:
 
 
 @pytest.fixture(scope="module", params=[Space.L2, Space.COSINE, Space.IP])
-def loaded(request: pytest.FixtureRequest) -> Iterator[Loaded]:
-    settings = Settings(hnsw_min_rows=500, lists_min_rows=1_000, max_segment_vector_bytes=1, index="lists")
-    source = np.random.default_rng(29)
-    centers = source.normal(size=(50, DIMENSION))
-    shape = ROWS, DIMENSION
-    vectors = (centers[source.integers(50, size=ROWS)] / 2 + source.normal(size=shape)).astype(np.float32)
-    queries = (vectors[::150] + source.normal(size=(ROWS // 150, DIMENSION)) / 4).astype(np.float32)
-    with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
+def loaded(request: pytest.FixtureRequest) -> Iterator[TwoSegments]:
+    """Some of the rows are deleted."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("afterglow.segment.covering_writer._MOST_BYTES", 1.0)
-        stores = stores_at(folder, settings)
-        scope, state = new_collection(stores, space=request.param)
-        engine, replica = Engine(stores), Replica.for_indexer(stores, state.id)
-        for first in range(0, ROWS, 3_000):
-            rows = range(first, first + 3_000)
-            batch = Batch(
-                Op.ADD, list(map(str, rows)), vectors[first : first + 3_000], metadatas=list(map(metadata, rows))
-            )
-            engine.write(scope, batch)
-            index(stores, replica, state.id, idle=True)
-        engine.write(scope, Batch(Op.DELETE, [str(row) for row in range(0, ROWS, 17)]))
-        index(stores, replica, state.id, idle=True)
-        assert all(group.lists is not None for group in replica.snapshot().row_groups)
-        live = np.arange(ROWS) % 17 != 0
-        yield Loaded(stores, scope, request.param, vectors, queries, live)
-        stores.table.close()
+        with two_segments(request.param, 29, metadata) as made:
+            Engine(made.stores).write(made.scope, Batch(Op.DELETE, [str(row) for row in np.flatnonzero(~LIVE)]))
+            made.index()
+            yield made
 
 
 COVERED: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
@@ -108,9 +69,9 @@ COVERED: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
 @pytest.mark.parametrize(("where", "condition"), COVERED)
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_the_nearest_matches_are_found_by_their_entries_alone(
-    loaded: Loaded, where: dict[str, Any], condition: Callable[[dict[str, Any]], bool], k: int
+    loaded: TwoSegments, where: dict[str, Any], condition: Callable[[dict[str, Any]], bool], k: int
 ) -> None:
-    allowed = loaded.matching(condition)
+    allowed = matching(condition)
     found = 0
     for query in loaded.queries:
         rows, objects = loaded.find(query, k, where)
@@ -136,7 +97,7 @@ NOT_COVERED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("where", NOT_COVERED)
-def test_other_filters_are_searched_in_lists(loaded: Loaded, where: dict[str, Any]) -> None:
+def test_other_filters_are_searched_in_lists(loaded: TwoSegments, where: dict[str, Any]) -> None:
     rows, objects = loaded.find(loaded.queries[0], 10, where)
     assert len(rows) == 10
     assert any("lists" in roles(keys) for keys in objects.rounds)
@@ -165,14 +126,14 @@ class MappedObjects(StrictObjects):
 
 @settings(max_examples=40)
 @given(where=conditions())
-def test_narrow_columns_say_the_same(loaded: Loaded, where: dict[str, Any]) -> None:
+def test_narrow_columns_say_the_same(loaded: TwoSegments, where: dict[str, Any]) -> None:
     selection = Selection(where=parse_where(where))
     objects = StrictObjects(loaded.stores.objects)
     found = Engine(replace(loaded.stores, objects=objects)).get(loaded.scope, selection, None, 0, frozenset()).ids
     assert found == Engine(loaded.stores).get(loaded.scope, selection, None, 0, frozenset()).ids
 
 
-def test_the_values_of_a_narrow_column_are_read_in_few_bytes(loaded: Loaded) -> None:
+def test_the_values_of_a_narrow_column_are_read_in_few_bytes(loaded: TwoSegments) -> None:
     sizes = {}
     for kind in (MappedObjects, StrictObjects):
         objects = kind(loaded.stores.objects)
@@ -188,18 +149,18 @@ def test_the_values_of_a_narrow_column_are_read_in_few_bytes(loaded: Loaded) -> 
 @settings(max_examples=60)
 @given(where=conditions(), k=st.sampled_from([1, 20, 400]))
 def test_whatever_the_filter_the_rows_match_and_there_are_as_many(
-    loaded: Loaded, where: dict[str, Any], k: int
+    loaded: TwoSegments, where: dict[str, Any], k: int
 ) -> None:
     engine = Engine(loaded.stores)
     selection = Selection(where=parse_where(where))
-    matching = set(engine.get(loaded.scope, selection, None, 0, frozenset()).ids)
+    every = set(engine.get(loaded.scope, selection, None, 0, frozenset()).ids)
     rows, _ = loaded.find(loaded.queries[3], k, where)
-    assert len(set(rows)) == min(k, len(matching))
-    assert set(map(str, rows)) <= matching
+    assert len(set(rows)) == min(k, len(every))
+    assert set(map(str, rows)) <= every
 
 
 def test_a_segment_without_covering_index_is_searched_in_its_lists(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: TwoSegments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = loaded.find(loaded.queries[1], 10, {"number": 11})
     is_first = iter([True, False] * 4)
@@ -214,7 +175,7 @@ def test_a_segment_without_covering_index_is_searched_in_its_lists(
     assert {"covering", "lists"} <= used
 
 
-def test_the_explanation_names_the_covering_index(loaded: Loaded) -> None:
+def test_the_explanation_names_the_covering_index(loaded: TwoSegments) -> None:
     explanation = Explanation()
     selection = Selection(where=parse_where({"number": 11}))
     Engine(loaded.stores).find(loaded.scope, loaded.queries[:2], 10, selection, DISTANCES, explanation=explanation)
@@ -225,7 +186,7 @@ def test_the_explanation_names_the_covering_index(loaded: Loaded) -> None:
     assert {step.recall for step in knn.groups} == {0.98}
 
 
-def test_a_damaged_covering_index_is_named(loaded: Loaded) -> None:
+def test_a_damaged_covering_index_is_named(loaded: TwoSegments) -> None:
     (key, *_) = [found.key for found in loaded.stores.objects.list("") if found.key.endswith("/covering")]
     path = loaded.stores.objects.local_path(key)
     sound = path.read_bytes()

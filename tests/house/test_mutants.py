@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.mutate import MUTANTS, problem_of
+from tests.mutants import MUTANTS
+from tests.mutate import problem_of
 
 ROOT = Path(__file__).parents[2]
 

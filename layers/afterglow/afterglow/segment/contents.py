@@ -106,16 +106,16 @@ def parse(objects: Objects, info: SegmentInfo, data: Bytes) -> Contents:
             for role, value in meta["files"].items()
         }
         rows = files["rows"]
-        lengths = [rows.count(f"column{number}") for number in range(len(serde.DTYPES))]
-        columns = serde.locate(rows.layout.meta["columns"], lengths)
+        sizes = [rows.count(f"column{number}") for number in range(len(serde.DTYPES))]
+        columns = serde.locate(rows.layout.meta["columns"], sizes)
         covering = CoveringIndex.of(files[COVERING]) if COVERING in files else None
         narrow = NarrowColumns.of(files[NARROW]) if NARROW in files else None
-        samples, record_bytes = Samples(arrays["id_samples"], arrays["order_samples"]), int(meta["record_bytes"])
-        found = Contents(files, columns, samples.ids, samples.order, record_bytes, covering, narrow)
+        id_samples, order_samples = arrays["id_samples"], arrays["order_samples"]
+        found = Contents(files, columns, id_samples, order_samples, int(meta["record_bytes"]), covering, narrow)
         counts = {files[PLACES].count(array) for array in (places.BY_ID, places.BY_ORDER)}
         has_postings = {"postings"} & files.keys() == {"postings"} & info.files.keys()
-        sizes = {len(found.id_samples), len(found.order_samples)}
-        if counts != {info.rows} or sizes != {-(-info.rows // places.SAMPLE_STEP)} or not has_postings:
+        samples = {len(id_samples), len(order_samples)}
+        if counts != {info.rows} or samples != {-(-info.rows // places.SAMPLE_STEP)} or not has_postings:
             raise ValueError("it has other numbers than its segment")
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{name} cannot be read: {error}; {RESTORE_HINT}") from error

@@ -21,7 +21,7 @@ An entry encodes the residual r = row − centroid as code × scale; its norm is
 which ranks the entries; the caller computes exact distances from the float32 vectors of the best.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,6 +248,12 @@ def nearest_lists(distances: NDArray[Any], count: int) -> Rows:
         nearest = _smallest(distances, count)
         return nearest[np.argsort(distances[nearest], kind="stable")]
     return np.argsort(distances, kind="stable")
+
+
+def bound_of_best(keys: Sequence[NDArray[np.float64]], count: int) -> float:
+    """The largest of the `count` smallest keys of all arrays together; infinite if there are not more."""
+    every = np.concatenate(keys)
+    return np.inf if len(every) <= count else float(np.partition(every, count - 1)[count - 1])
 
 
 def _smallest(keys: NDArray[Any], count: int) -> Rows:

@@ -16,7 +16,7 @@ from afterglow.collection.replica.replica_state import RowGroupView
 from afterglow.segment import distance
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.list_index import ListIndex
-from afterglow.segment.lists import Candidates
+from afterglow.segment.lists import Candidates, bound_of_best
 from afterglow.segment.places import Places
 from afterglow.segment.reader import Mask
 from afterglow.segment.row_group import RowGroup
@@ -55,8 +55,7 @@ class ClusteredGroup:
 
 def best(indexes: Sequence[ListIndex], found: Sequence[Candidates], count: int) -> list[tuple[ListIndex, Places]]:
     """The places of the `count` best candidates of all groups, by group."""
-    keys = np.concatenate([candidates.keys for candidates in found])
-    last = np.inf if len(keys) <= count else np.partition(keys, count - 1)[count - 1]
+    last = bound_of_best([candidates.keys for candidates in found], count)
     return [
         (index, candidates.places.take(np.flatnonzero(candidates.keys <= last)))
         for index, candidates in zip(indexes, found, strict=True)

@@ -23,7 +23,7 @@ from afterglow.segment import binary_codes
 from afterglow.segment.binary_codes import BinaryQuery
 from afterglow.segment.distance import Vectors
 from afterglow.segment.list_index import ListIndex, read_roots
-from afterglow.segment.lists import lists_of
+from afterglow.segment.lists import bound_of_best, lists_of
 from afterglow.segment.reader import Mask
 from afterglow.storage.ports import Bytes, Objects
 
@@ -73,8 +73,7 @@ def shorten(objects: Objects, probed: Sequence[Probed], k: int) -> Shortlist:
     read_roots([part.index for part in coded], search=False, rows=True)
     read = objects.need([part.index.binary_codes_request(part.numbers) for part in coded])
     found = [_estimate(part, data) for part, data in zip(coded, read, strict=True)]
-    every = np.concatenate([keys for _, keys in found])
-    last = np.inf if len(every) <= count else np.partition(every, count - 1)[count - 1]
+    last = bound_of_best([keys for _, keys in found], count)
     for position, (lists_of_rows, keys) in zip(positions, found, strict=True):
         is_short = _marked(probed[position], lists_of_rows[keys <= last])
         numbers[position] = numbers[position][is_short[numbers[position]]]
