@@ -25,10 +25,19 @@ def test_consecutive_rows_are_neighbours() -> None:
     assert np.median(steps) < 0.7 * np.median(np.linalg.norm(np.diff(vectors, axis=0), axis=1))
 
 
-def test_the_first_rows_are_a_sample_of_all() -> None:
-    """Clusters that were written one after the other all have rows among the first."""
+def test_every_tour_is_a_sample_of_all() -> None:
+    """Clusters that were written one after the other all have rows on each tour."""
     clusters = np.repeat(np.arange(64), 128)
     vectors = np.random.default_rng(4).normal(size=(64, 8))[clusters].astype(np.float32)
-    first, second, *_ = insertion_order.locality_order(vectors)
-    assert (len(first), len(second)) == (128, 384)
-    assert set(clusters[first].tolist()) == set(range(64))
+    tours = list(insertion_order.locality_order(vectors))
+    assert len(tours) == 8
+    assert all(set(clusters[tour].tolist()) == set(range(64)) for tour in tours)
+
+
+def test_neighbours_by_number_are_on_different_tours() -> None:
+    """Copies of a row are often written together: no tour is of them alone."""
+    vectors = np.random.default_rng(5).normal(size=(8_192, 4)).astype(np.float32)
+    tours = np.empty(len(vectors), np.int64)
+    for number, rows in enumerate(insertion_order.locality_order(vectors)):
+        tours[rows] = number
+    assert (np.diff(tours) != 0).all()

@@ -15,7 +15,8 @@ from afterglow.storage.file_map import release_pages
 _SAMPLE = 128
 _MEASURED_KS = (10, 100)
 _EF_STEP = 2**0.5
-_MIN_EF = 96
+_MIN_EF = 128
+"""The sample is of rows in the graph, which a search finds more easily than what no row equals."""
 
 
 def measure(

@@ -7,9 +7,11 @@ For a graph not much larger than the cache the order makes no difference.
 The order follows a nearest-neighbour tour (Rosenkrantz, Stearns & Lewis 1977) of pivots, which are rows at even steps:
 at each pivot come all rows whose nearest pivot it is. Computing it takes 3 % of the build time.
 
-It is a sequence of such tours, from coarse to fine (`_STRIDES`): the first, of few rows, leads to every region, and
-each further one attaches its rows to what is near them already. So an insertion needs less breadth for the same recall:
-for 63,436 packages, and for as many synthetic rows, 128 instead of 200, which takes a third less time.
+The rows are divided among `_TOURS` such tours, neighbours by number into different ones (the multiplicative hash of
+Knuth, The Art of Computer Programming, 6.4): the first leads to every region, and each further one attaches its rows to
+what is near them already. So an insertion needs less breadth for the same recall: 128 instead of 200, which takes a
+third less time. Fewer tours build faster and lead some searches astray: texts that are asked of 63,436 packages find
+.992 of their neighbours with a search breadth of 128, after tours of 1/64, 1/16, 1/4 and all of the rows .989.
 
 Threads that insert neighbours at the same time do not see each other. So each thread has a long range of the order, and
 all of them insert the next rows of their ranges together.
@@ -31,8 +33,9 @@ _PIVOTS = 512
 _CHUNK = 4_096
 _THREAD_ROWS = 1_024
 """The rows that a thread inserts in one call: a second or less of work, after which the progress is known."""
-_STRIDES = (64, 16, 4, 1)
-"""Every 64th row comes first, then every 16th, then every 4th, then all; each row once."""
+_TOURS = 8
+_HASH_FACTOR = np.uint32(2654435769)
+"""2^32 divided by the golden ratio."""
 
 
 def locality_order(vectors: Vectors) -> Iterator[Rows]:
@@ -41,10 +44,9 @@ def locality_order(vectors: Vectors) -> Iterator[Rows]:
         yield np.arange(len(vectors))
         return
     order = _order_by_pivot(vectors)
-    for stride in _STRIDES:
-        is_due = order % stride == 0
-        yield order[is_due]
-        order = order[~is_due]
+    tours = order.astype(np.uint32) * _HASH_FACTOR // np.uint32(2**32 // _TOURS)
+    for tour in range(_TOURS):
+        yield order[tours == tour]
 
 
 def thread_parts(rows: Rows, threads: int) -> Iterator[Rows]:
