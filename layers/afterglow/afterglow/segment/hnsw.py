@@ -39,7 +39,7 @@ DEFAULT_RECALL = 0.98
 MAX_EF = 4_096
 _BATCHES = 8
 _EXTENSION = 1.25
-"""Rows that are added later are inserted with so many times the breadth: no tour of all rows led to where they belong."""
+"""Rows that are added later are inserted with so many times the breadth: no tour of all rows led to them."""
 _DEFAULT_EF = 128
 """For graphs whose breadth was not measured: those of the first releases."""
 _CACHED_KS = 64
