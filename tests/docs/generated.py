@@ -41,6 +41,7 @@ MARK_OF_TABLE = {
     "a loop of the stock client": "stock-loop",
     "churn": "churn",
     "embedded": "embedded-peers",
+    "embedded, made rows": "embedded-made-rows",
     "texts": "texts",
     "vector type": "vector-types",
     "part of a query": "query-budget",

@@ -164,7 +164,7 @@ def main() -> None:
     truth = GroundTruth(corpus)
     shares = [f"{100 * float(mask.mean()):.1f} %" for _, mask in filters(corpus)]
     columns = [
-        "embedded",
+        "embedded" if options.synthetic is None else "embedded, made rows",
         "rows/s, acknowledged",
         "rows/s, until indexed",
         "CPU ms a row",
