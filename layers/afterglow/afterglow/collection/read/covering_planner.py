@@ -70,7 +70,7 @@ def knn_covered(groups: Sequence[CoveredGroup], space: Space, vectors: Vectors, 
             _candidates(index.centroids, of_group, vector, count)
             for index, of_group in zip(indexes, matches, strict=True)
         ]
-        results.append(rescore(objects, space, vector, k, best(indexes, found, count)))
+        results.append(rescore(objects, space, vector, k, best(indexes, found, count, k)))
     for part in groups:
         step = part.group.step
         if step is not None:

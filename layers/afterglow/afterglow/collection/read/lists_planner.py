@@ -76,7 +76,7 @@ def knn_in_lists(groups: Sequence[ClusteredGroup], space: Space, vector: Vectors
         probes, within = 2 * probes, [np.inf] * len(searches)
     indexes = [search.group.index for search in searches]
     count = max(math.ceil(index.centroids.rescored.at(k)) for index in indexes)
-    return rescore(objects, space, vector, k, best(indexes, found, max(count, k)))
+    return rescore(objects, space, vector, k, best(indexes, found, max(count, k), k))
 
 
 def _record(searches: Sequence["_Search"], chosen: Sequence[Rows], short: Shortlist) -> None:

@@ -53,29 +53,40 @@ class ClusteredGroup:
         return ClusteredGroup(group.rows, index, mask, matching, step)
 
 
-def best(indexes: Sequence[ListIndex], found: Sequence[Candidates], count: int) -> list[tuple[ListIndex, Places]]:
-    """The places of the `count` best candidates of all groups, by group."""
-    last = bound_of_best([candidates.keys for candidates in found], count)
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """The best candidates of a group, nearest first; the first `likely` of them are probably in the result."""
+
+    index: ListIndex
+    places: Places
+    likely: int
+
+
+def best(indexes: Sequence[ListIndex], found: Sequence[Candidates], count: int, k: int) -> list[Shortened]:
+    """The `count` best candidates of all groups for the k nearest, by group."""
+    keys = [candidates.keys for candidates in found]
+    last, last_likely = bound_of_best(keys, count), bound_of_best(keys, k + k // 2 + 4)
     return [
-        (index, candidates.places.take(np.flatnonzero(candidates.keys <= last)))
+        Shortened(
+            index,
+            candidates.places.take(np.flatnonzero(candidates.keys <= last)),
+            int(np.count_nonzero(candidates.keys <= last_likely)),
+        )
         for index, candidates in zip(indexes, found, strict=True)
     ]
 
 
-def rescore(
-    objects: Objects, space: Space, vector: Vectors, k: int, candidates: Sequence[tuple[ListIndex, Places]]
-) -> list[Nearest]:
+def rescore(objects: Objects, space: Space, vector: Vectors, k: int, candidates: Sequence[Shortened]) -> list[Nearest]:
     """The k nearest of the candidates of each group, by exact distance."""
-    requests = [index.reader.vector_request(places) for index, places in candidates]
+    requests = [part.index.reader.vector_request(part.places) for part in candidates]
     # The records of the result are read in the same round: nearly always it is among the first by estimated distance.
-    likely = k + k // 2 + 4
-    if likely <= _MAX_LIKELY:
-        requests += [index.reader.record_request(places.take(slice(0, likely))) for index, places in candidates]
+    if sum(part.likely for part in candidates) <= _MAX_LIKELY:
+        requests += [part.index.reader.record_request(part.places.take(slice(0, part.likely))) for part in candidates]
     results = []
-    for (index, places), data in zip(candidates, objects.need(requests), strict=False):
-        distances = distance.exact_distances(space, index.reader.vectors(data, places), vector)
-        order = np.lexsort((places.row_seqs, distances))[:k]
-        nearest = places.take(order)
-        index.reader.remember(nearest)
+    for part, data in zip(candidates, objects.need(requests), strict=False):
+        distances = distance.exact_distances(space, part.index.reader.vectors(data, part.places), vector)
+        order = np.lexsort((part.places.row_seqs, distances))[:k]
+        nearest = part.places.take(order)
+        part.index.reader.remember(nearest)
         results.append(Nearest(nearest.rows, distances[order], nearest.row_seqs))
     return results
