@@ -14,6 +14,7 @@ from afterglow.collection.types import Scope, Selection
 from afterglow.errors import Unavailable
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
+from afterglow.log.read import read_after
 from afterglow.storage.ports import Stores
 from tests.collection.test_machine import Later
 from tests.support.faulty import Fault, Faults
@@ -73,6 +74,16 @@ def test_a_large_write_is_applied_before_the_next_read(env: Env) -> None:
     env.later.run()
     assert env.rows() == 1 + MANY
     assert env.ids()[:2] == ["a", "b"]
+
+
+def test_the_codes_of_followed_rows_are_made_and_count_as_memory(env: Env) -> None:
+    replica = env.engine._reader._cache.open(env.scope.collection).replica
+    before = replica.memtable_bytes()
+    env.write("b", 2_048)
+    env.later.run()
+    batch_bytes = sum(entry.byte_size for entry in read_after(env.stores.table, env.scope.collection, 1).entries)
+    assert replica.memtable_bytes() == before + batch_bytes + 2_049 * (3 + 4 * 4)
+    assert len(env.ids()) == 2_049
 
 
 def test_a_few_operations_are_left_to_the_next_read(env: Env) -> None:

@@ -26,3 +26,13 @@ def test_snapshots_keep_their_items_while_the_array_grows(batches: list[list[int
         snapshots.append((array.snapshot(), items))
     assert len(array) == len(items)
     assert all(snapshot.tolist() == expected for snapshot, expected in snapshots)
+
+
+@given(st.lists(st.integers(0, 9), max_size=8))
+def test_items_may_be_arrays(counts: list[int]) -> None:
+    rows = np.arange(3 * sum(counts), dtype=np.int16).reshape(-1, 3)
+    array, snapshots = GrowableArray(np.int16, item_shape=(3,)), []
+    for end in np.cumsum(counts, dtype=int).tolist():
+        array.extend(rows[len(array) : end])
+        snapshots.append((array.snapshot(), end))
+    assert all(snapshot.tolist() == rows[:end].tolist() for snapshot, end in snapshots)

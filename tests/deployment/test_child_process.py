@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
-from afterglow.deployment.child_process import ChildEnded, ChildProcess, ParentConnection
+from afterglow.deployment.child_process import ChildEnded, ChildProcess, ParentConnection, lower_priority
 
 TIMEOUT_SECONDS = 30.0
+AUTOGROUP = Path("/proc/self/autogroup")
 MODULE = "tests.deployment.test_child_process"
 
 
@@ -44,6 +46,23 @@ def test_a_child_runs_at_a_lower_priority_in_its_own_session(child: ChildProcess
     child.receive()
     assert psutil.Process(child.pid).nice() > psutil.Process().nice()
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="the kernel has no autogroups")
+def test_the_session_of_a_child_has_a_lower_priority(child: ChildProcess) -> None:
+    child.send({"echo": None})
+    child.receive()
+    group = Path(f"/proc/{child.pid}/autogroup").read_text().split()
+    assert group[-2:] == ["nice", f"{psutil.Process(child.pid).nice()}"]
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="the kernel has no autogroups")
+def test_a_process_without_a_session_of_its_own_lowers_itself_alone() -> None:
+    before = AUTOGROUP.read_text()
+    program = f"import os; from {lower_priority.__module__} import lower_priority; lower_priority(); print(os.nice(0))"
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert int(printed) > psutil.Process().nice()
+    assert AUTOGROUP.read_text() == before
 
 
 def test_closing_the_connection_ends_a_busy_child(child: ChildProcess) -> None:

@@ -123,7 +123,7 @@ def test_a_bound_falls_as_rows_are_counted() -> None:
 def test_few_rows_are_possible() -> None:
     rng = np.random.default_rng(5)
     vectors = rng.normal(size=(10_000, 384)).astype(np.float32)
-    codes = ScanCodes(vectors, distance.squared_norms(vectors))
+    codes = ScanCodes.of(vectors, distance.squared_norms(vectors))
     for space in Space:
         possible = codes.possible(space, rng.normal(size=384).astype(np.float32), None, ScanBound(10))
         assert possible is not None
@@ -137,7 +137,7 @@ def test_rows_and_queries_out_of_range_are_scanned_as_vectors(factor: float) -> 
     tiny_or_huge = vectors * np.float32(factor)
     assert not have_codes(tiny_or_huge, distance.squared_norms(tiny_or_huge))
     assert (
-        ScanCodes(vectors, distance.squared_norms(vectors)).possible(Space.L2, tiny_or_huge[0], None, ScanBound(3))
+        ScanCodes.of(vectors, distance.squared_norms(vectors)).possible(Space.L2, tiny_or_huge[0], None, ScanBound(3))
         is None
     )
 
@@ -149,3 +149,50 @@ def test_codes_are_made_for_the_third_scan_and_not_for_few_rows() -> None:
     assert [lazy.at_scan(vectors, norms) is not None for _ in range(4)] == [False, False, True, True]
     few = LazyScanCodes()
     assert [few.at_scan(vectors[1:], norms[1:]) for _ in range(4)] == [None] * 4
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    space=st.sampled_from(list(Space)),
+    steps=st.lists(st.tuples(st.integers(1, 3 * ROWS), st.booleans()), min_size=1, max_size=6),
+    k=st.sampled_from([0, 1, 10, 5_000]),
+    part=st.booleans(),
+)
+def test_the_codes_of_a_group_grow_with_it(
+    seed: int, space: Space, steps: list[tuple[int, bool]], k: int, *, part: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    total = sum(count for count, _ in steps)
+    vectors = np.concatenate([made(rng, "clusters", 24) for _ in range(total // ROWS + 1)])[:total]
+    lazy, rows, snapshots = LazyScanCodes(), 0, []
+    for count, makes in steps:
+        rows += count
+        group = row_group(vectors[:rows])
+        if makes:
+            lazy.make(group.vectors, group.norms)
+        snapshots.append(group)
+    query = vectors[rng.integers(total)] + rng.normal(size=24).astype(np.float32)
+    for plain in snapshots:  # the earlier ones have fewer rows than there are codes
+        subset = np.flatnonzero(rng.random(plain.rows) < 0.4) if part else None
+        expected = knn_scan(plain, space, query, subset, k)
+        found = knn_scan(replace(plain, scan_codes=lazy), space, query, subset, k)
+        assert found[0].tolist() == expected[0].tolist()
+        assert found[1].tobytes() == expected[1].tobytes()
+
+
+def test_codes_stay_as_they_are_when_later_ones_follow() -> None:
+    vectors = np.random.default_rng(7).normal(size=(5 * ROWS, 8)).astype(np.float32)
+    norms = distance.squared_norms(vectors)
+    lazy, before = LazyScanCodes(), []
+    for rows in (ROWS, 2 * ROWS, 3 * ROWS, 4 * ROWS - 1, 5 * ROWS):
+        lazy.make(vectors[:rows], norms[:rows])
+        codes = lazy.at_scan(vectors[:rows], norms[:rows])
+        assert codes is not None
+        before.append(codes)
+    assert [codes.rows for codes in before] == [ROWS, 2 * ROWS, 3 * ROWS, 3 * ROWS, 5 * ROWS]
+    for codes in before:
+        whole = ScanCodes.of(vectors[: codes.rows], norms[: codes.rows])
+        for name in ("codes", "scales", "rests", "norms", "lengths"):
+            assert getattr(codes, name).tobytes() == getattr(whole, name).tobytes(), name
+    assert lazy.byte_size == 5 * ROWS * (8 + 4 * 4)

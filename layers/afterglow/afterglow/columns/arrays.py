@@ -18,15 +18,15 @@ def slice_indices(
 
 
 class GrowableArray:
-    """An array that grows at its end, in amortised constant time per item.
+    """An array that grows at its end, in amortised constant time per item; items may be arrays of `item_shape`.
 
     A slice returned by `snapshot` is never written again: growth either writes after it or moves to a new array.
     """
 
     __slots__ = ("_array", "_length")
 
-    def __init__(self, dtype: Any, capacity: int = 4) -> None:
-        self._array: NDArray[Any] = np.empty(capacity, dtype=dtype)
+    def __init__(self, dtype: Any, capacity: int = 4, item_shape: tuple[int, ...] = ()) -> None:
+        self._array: NDArray[Any] = np.empty((capacity, *item_shape), dtype=dtype)
         self._length = 0
 
     def __len__(self) -> int:
@@ -36,7 +36,8 @@ class GrowableArray:
         """Append a sequence or array of items."""
         end = self._length + len(items)
         if end > len(self._array):
-            larger = np.empty(max(end, 2 * len(self._array)), dtype=self._array.dtype)
+            shape = (max(end, 2 * len(self._array)), *self._array.shape[1:])
+            larger = np.empty(shape, dtype=self._array.dtype)
             larger[: self._length] = self._array[: self._length]
             self._array = larger
         self._array[self._length : end] = items

@@ -16,6 +16,8 @@ _BLOCK_ESTIMATES = 1 << 23
 """Distances that are estimated at a time, 32 MB."""
 _EPSILON = np.float32(2.0**-24)
 _MAX_TIES = 4096
+_MOST_WITHOUT_CODES = 0.4
+"""Above this share of rows without codes a scan of all vectors is faster: those of some rows are gathered first."""
 _SLACK = 16
 """Candidates beyond k whose distances are computed exactly, against the rounding of the estimate."""
 
@@ -23,7 +25,7 @@ _SLACK = 16
 def knn_scan(
     group: RowGroup, space: Space, query: Vectors, rows: Rows | None, k: int, *, bound: ScanBound | None = None
 ) -> tuple[Rows, Vectors]:
-    """The k nearest of `rows` (None: of all) to a query (d,), nearest first, with their exact distances.
+    """The k nearest of `rows`, ascending (None: of all), to a query (d,), nearest first, with their exact distances.
 
     Fewer than k only if there are fewer rows, or if the `bound` of the scans for the same query before says that others
     are nearer. Ties are broken by insertion order, also at the k-th place (up to 4,096 ties).
@@ -41,12 +43,24 @@ def knn_scan(
 
 
 def _possible(group: RowGroup, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
-    """Those of `rows` (None: of all) that may be among the k nearest by their codes; `rows` if that does not help."""
+    """Those of `rows` (None: of all) that may be among the k nearest by their codes; `rows` if that does not help.
+
+    Rows are in ascending order. The last ones may have no codes yet: all of those are possible.
+    """
     codes = None if group.scan_codes is None else group.scan_codes.at_scan(group.vectors, group.norms)
-    found = None if codes is None else codes.possible(space, query, rows, bound)
+    if codes is None:
+        return rows
+    if rows is None:
+        coded, others = None, np.arange(codes.rows, group.rows)
+    else:
+        coded, others = np.split(rows, [np.searchsorted(rows, codes.rows)])
+    if len(others) > _MOST_WITHOUT_CODES * (group.rows if rows is None else len(rows)):
+        return rows
+    found = codes.possible(space, query, coded, bound)
     if found is None or len(found) > _MAX_TIES:
         return rows
-    return found if rows is None else rows[found]
+    found = found if coded is None else coded[found]
+    return np.concatenate([found, others]) if len(others) else found
 
 
 def knn_scan_batch(

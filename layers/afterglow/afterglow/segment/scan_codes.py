@@ -10,17 +10,21 @@ leaves. The k-th smallest upper end is a bound: a row whose lower end is above i
 computes the exact distances of the others, so the answer is that of an exact search. The scans of several row groups
 for one query share their bound (`ScanBound`): those after the first have few candidates.
 
-A scan reads a quarter of the bytes of the vectors. Making the codes takes as long as several scans, so the rows of a
-segment get them with its third scan (`LazyScanCodes`): a container that answers one query does not make them. A server
-whose collection is read makes those of a new segment before its reads use the segment.
+A scan reads a quarter of the bytes of the vectors. Making the codes takes as long as several scans, so rows get them
+with their third scan (`LazyScanCodes`): a container that answers one query does not make them. A server whose
+collection is read makes those of a new segment before its reads use the segment, and those of new rows of a memtable
+as it applies them. The codes of a memtable grow with it: some of its last rows may have none yet.
 """
 
+from dataclasses import dataclass
 from threading import Lock
+from typing import Any, Self
 
 import numkong
 import numpy as np
 from numpy.typing import NDArray
 
+from afterglow.columns.arrays import GrowableArray
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.scaled_codes import encode
 
@@ -54,23 +58,46 @@ class ScanBound:
         self._least = least
 
 
+@dataclass(frozen=True, slots=True)
 class ScanCodes:
-    """The codes of n rows: int8 (n, d); scales, norms and norms of what the code leaves out, float32 (n,)."""
+    """The codes of n rows: int8 (n, d); scales, norms and norms of what the code leaves out, float32 (n,).
 
-    def __init__(self, vectors: Vectors, norms: Vectors) -> None:
-        """`norms` are the squared norms of the vectors (n, d); see `have_codes`."""
-        self._codes = np.empty(vectors.shape, dtype=np.int8)
-        self._scales = np.empty(len(vectors), dtype=np.float32)
-        self._rests = np.empty(len(vectors), dtype=np.float32)
+    `norms` are squared, `lengths` their roots.
+    """
+
+    codes: NDArray[np.int8]
+    scales: Vectors
+    rests: Vectors
+    norms: Vectors
+    lengths: Vectors
+
+    @classmethod
+    def of(cls, vectors: Vectors, norms: Vectors) -> Self:
+        """The codes of vectors (n, d) with these squared norms; see `have_codes`."""
+        codes = np.empty(vectors.shape, dtype=np.int8)
+        scales, rests = np.empty((2, len(vectors)), dtype=np.float32)
         for start in range(0, len(vectors), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
-            self._codes[part], self._scales[part] = encode(vectors[part])
-            rest = vectors[part] - self._codes[part] * self._scales[part, np.newaxis]
-            self._rests[part] = np.sqrt(np.einsum("ij,ij->i", rest, rest))
-        self._norms = norms
-        self._lengths = np.sqrt(norms)
+            codes[part], scales[part] = encode(vectors[part])
+            rest = vectors[part] - codes[part] * scales[part, np.newaxis]
+            rests[part] = np.sqrt(np.einsum("ij,ij->i", rest, rest))
+        lengths = np.sqrt(norms)
         # The rest is computed with the rounding of a product and of a difference.
-        self._rests += 4 * _EPSILON * np.float32(vectors.shape[1]) * self._lengths
+        rests += 4 * _EPSILON * np.float32(vectors.shape[1]) * lengths
+        return cls(codes, scales, rests, norms, lengths)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.codes)
+
+    def first(self, count: int) -> "ScanCodes":
+        """The codes of the first `count` rows, or of all if there are fewer."""
+        if count >= self.rows:
+            return self
+        return ScanCodes(
+            self.codes[:count], self.scales[:count], self.rests[:count], self.norms[:count], self.lengths[:count]
+        )
 
     def possible(self, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
         """The numbers of those of `rows` (None: of all) that may be among the k nearest to a query (d,), by the bound.
@@ -85,13 +112,13 @@ class ScanCodes:
         rest = query - code[0] * scale[0]
         length = np.sqrt(norm)
         query_rest = np.sqrt(rest @ rest) + 4 * _EPSILON * np.float32(len(query)) * length
-        scales, rests, lengths, norms = self._scales, self._rests, self._lengths, self._norms
+        scales, rests, lengths, norms = self.scales, self.rests, self.lengths, self.norms
         if rows is None:
-            dots = np.asarray(numkong.cdist(code, self._codes, "dot"))[0]
+            dots = np.asarray(numkong.cdist(code, self.codes, "dot"))[0]
         else:
             dots = np.empty(len(rows), dtype=np.float64)
             for start in range(0, len(rows), _CHUNK_ROWS):
-                gathered = self._codes[rows[start : start + _CHUNK_ROWS]]
+                gathered = self.codes[rows[start : start + _CHUNK_ROWS]]
                 dots[start : start + _CHUNK_ROWS] = np.asarray(numkong.cdist(code, gathered, "dot"))[0]
             scales, rests, lengths, norms = scales[rows], rests[rows], lengths[rows], norms[rows]
         products = dots.astype(np.float32)
@@ -117,28 +144,60 @@ class ScanCodes:
 
 
 class LazyScanCodes:
-    """The codes of a row group once it has been scanned often enough. Safe for any number of threads."""
+    """The codes of a row group once it has been scanned often enough. Safe for any number of threads.
+
+    Rows may be added at the group's end. Codes never change: those of later rows follow them.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._scans = 0
         self._codes: ScanCodes | None = None
+        self._arrays: tuple[GrowableArray, ...] = ()
+
+    @property
+    def byte_size(self) -> int:
+        """The bytes of the codes."""
+        codes = self._codes
+        return 0 if codes is None else codes.codes.nbytes + 4 * codes.norms.nbytes
 
     def at_scan(self, vectors: Vectors, norms: Vectors) -> ScanCodes | None:
-        """The codes for one more scan of these rows, always the same ones; None: scan the vectors."""
-        self._scans += 1
-        if self._scans > _SCANS_BEFORE:
-            self.make(vectors, norms)
-        return self._codes
+        """The codes of the first of these rows for one more scan of them; None: scan the vectors."""
+        if len(norms) - self._count() >= _MIN_ROWS:
+            self._scans += 1
+            if self._scans > _SCANS_BEFORE:
+                self.make(vectors, norms)
+        return None if self._codes is None else self._codes.first(len(norms))
 
     def make(self, vectors: Vectors, norms: Vectors) -> None:
-        """Make the codes now, unless another thread is making them, or these rows have none."""
-        if self._codes is None and have_codes(vectors, norms) and self._lock.acquire(blocking=False):
+        """Make the codes that are missing now, unless another thread is making them, or these rows have none."""
+        if len(norms) - self._count() >= _MIN_ROWS and self._lock.acquire(blocking=False):
             try:
-                if self._codes is None:
-                    self._codes = ScanCodes(vectors, norms)
+                start = self._count()
+                if have_codes(vectors[start:], norms[start:]):
+                    self._extend(ScanCodes.of(vectors[start:], norms[start:]))
             finally:
                 self._lock.release()
+
+    def _count(self) -> int:
+        return 0 if self._codes is None else self._codes.rows
+
+    def _extend(self, new: ScanCodes) -> None:
+        parts = (new.codes, new.scales, new.rests, new.norms, new.lengths)
+        if self._codes is None:
+            self._codes = new
+        else:
+            if not self._arrays:
+                codes = self._codes
+                self._arrays = tuple(GrowableArray(part.dtype, item_shape=part.shape[1:]) for part in parts)
+                self._append((codes.codes, codes.scales, codes.rests, codes.norms, codes.lengths))
+            self._append(parts)
+            self._codes = ScanCodes(*(array.snapshot() for array in self._arrays))
+        self._scans = 0
+
+    def _append(self, parts: tuple[NDArray[Any], ...]) -> None:
+        for array, part in zip(self._arrays, parts, strict=True):
+            array.extend(part)
 
 
 def have_codes(vectors: Vectors, norms: Vectors) -> bool:

@@ -61,8 +61,8 @@ class OpenCheckpoint:
     """A checkpoint and the log entries applied on top of it.
 
     `manifest_key` is None before the first checkpoint. `applied_seq` is the number of the last applied log entry,
-    `applied_ops` the operations up to there, `log_time` the log's time there, `memtable_bytes` the bytes of the
-    applied batches. `entries` are the applied entries with `keep_entries`, else None.
+    `applied_ops` the operations up to there, `log_time` the log's time there. `entries` are the applied entries with
+    `keep_entries`, else None.
     """
 
     def __init__(self, key: str | None, state: ReplicaState, *, keep_entries: bool = False) -> None:
@@ -71,8 +71,13 @@ class OpenCheckpoint:
         self.applied_seq = state.manifest.flushed_seq
         self.applied_ops = state.manifest.flushed_ops
         self.log_time = state.manifest.log_time
-        self.memtable_bytes = 0
+        self._batch_bytes = 0
         self.entries: list[Entry] | None = [] if keep_entries else None
+
+    @property
+    def memtable_bytes(self) -> int:
+        """The bytes of the applied batches and of the codes of their rows."""
+        return self._batch_bytes + self.state.memtable.scan_codes.byte_size
 
     def apply(self, log: Iterable[_Logged], limit: ReplayLimit | None = None) -> None:
         """Apply the entries that follow, in order, with their batches; stop when the memtable exceeds the `limit`.
@@ -96,7 +101,7 @@ class OpenCheckpoint:
             apply(self.state, batch, expiry)
         self.applied_seq = entry.seq
         self.applied_ops += entry.op_count
-        self.memtable_bytes += entry.byte_size
+        self._batch_bytes += entry.byte_size
         if self.entries is not None:
             self.entries.append(entry)
 

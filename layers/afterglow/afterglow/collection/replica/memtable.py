@@ -18,6 +18,7 @@ from afterglow.columns.string_column import StringColumnBuilder
 from afterglow.segment import distance
 from afterglow.segment.distance import Vectors
 from afterglow.segment.row_group import RowGroup
+from afterglow.segment.scan_codes import LazyScanCodes
 
 MISSING = -1
 
@@ -50,6 +51,7 @@ class Memtable:
         self._norms = GrowableArray(np.float32)
         self._vectors: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         self._row_group: RowGroup | None = None
+        self.scan_codes = LazyScanCodes()
 
     def __len__(self) -> int:
         return len(self._row_seqs)
@@ -98,6 +100,7 @@ class Memtable:
                 documents=self._documents.snapshot(),
                 uris=self._uris.snapshot(),
                 metadatas=self._metadatas.snapshot(),
+                scan_codes=self.scan_codes,
             )
         return self._row_group
 

@@ -11,7 +11,8 @@ log after it, then swap. Until then the current one keeps serving; it has applie
 executor this happens in the background, otherwise within the read. If the newer one cannot be opened, for example
 because the disk cache has no room for both, the current one keeps serving, and a read after a minute tries again.
 
-**After large writes** of this process the log is applied in the background if the collection was read a moment ago.
+**After large writes** of this process the log is applied in the background if the collection was read a moment ago, and
+the codes of the new rows are made.
 
 **A trimmed log**: if the entries after `applied_seq` are gone, the replica starts over from the newest checkpoint. If
 the disk cache has no room for both, the current one is closed first.
@@ -30,6 +31,7 @@ from afterglow.catalog import collections
 from afterglow.catalog import state as states
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica.checkpoint import OpenCheckpoint, ReplayLimit, open_newest, segments_by_id
+from afterglow.collection.replica.replica_state import make_scan_codes
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.types import Scope, require_in_scope
 from afterglow.errors import AfterglowError, Corrupt, NotFound, StorageFull
@@ -112,7 +114,7 @@ class Replica:
         return self._collection
 
     def memtable_bytes(self) -> int:
-        """Bytes of the batches replayed into the memtable."""
+        """Bytes of the batches replayed into the memtable, and of its codes."""
         checkpoint = self._checkpoint
         return 0 if checkpoint is None else checkpoint.memtable_bytes
 
@@ -157,8 +159,11 @@ class Replica:
         self._following = False  # first: a write from here on is followed by another run
         try:
             with self._lock:
-                if self._checkpoint is not None:
-                    self._catch_up(None)
+                if self._checkpoint is None:
+                    return
+                _, checkpoint = self._catch_up(None)
+                groups = checkpoint.state.row_groups()
+            make_scan_codes(groups)
         except AfterglowError as error:
             _log.debug("collection %s: the next read meets this, too: %s", self._id, error)
 
@@ -253,7 +258,7 @@ class Replica:
         try:
             fresh = self._load_and_replay(collection)
             if self._was_read_within(_FOLLOW_SECONDS):
-                fresh.state.make_scan_codes()
+                make_scan_codes(fresh.state.row_groups())
             with self._lock:
                 current = self._checkpoint
                 if current is None or current.state.manifest.number >= fresh.state.manifest.number:

@@ -130,12 +130,6 @@ class ReplicaState:
             self.deleted[index] = mask
         self.records -= len(locations.groups)
 
-    def make_scan_codes(self) -> None:
-        """Make the codes by which scans of the segments without an index are quick, so that no read has to."""
-        for segment in self.segments:
-            if segment.rows.scan_codes is not None:
-                segment.rows.scan_codes.make(segment.rows.vectors, segment.rows.norms)
-
     def row_groups(self) -> tuple[RowGroupView, ...]:
         """A snapshot of all row groups that have rows; unchanged groups are the same objects as in the last one."""
         last = self._last_row_groups
@@ -147,3 +141,10 @@ class ReplicaState:
             for old, new in zip_longest(self._last_row_groups, groups)
         )
         return self._last_row_groups
+
+
+def make_scan_codes(groups: Sequence[RowGroupView]) -> None:
+    """Make the codes by which scans of the row groups without an index are quick, so that no read has to."""
+    for group in groups:
+        if group.rows.scan_codes is not None:
+            group.rows.scan_codes.make(group.rows.vectors, group.rows.norms)
