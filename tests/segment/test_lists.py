@@ -27,6 +27,21 @@ from afterglow.storage.ports import Stores
 from tests.segment.row_groups import Row, every_row, memory_row_group, random_rows, rows_of, write_clustered
 
 
+@given(
+    sizes=st.lists(st.integers(0, 60), min_size=1, max_size=40).filter(any),
+    share=st.sampled_from([0.001, 0.1, 1.0]),
+    seed=st.integers(0, 9),
+)
+def test_the_list_of_each_row_is_found_for_few_and_for_many(sizes: list[int], share: float, seed: int) -> None:
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    rows = np.random.default_rng(seed).permutation(int(starts[-1]))[: max(int(share * starts[-1]), 1)]
+    found = lists.lists_of(starts, rows)
+    assert found.dtype == np.int64
+    assert (starts[found] <= rows).all()
+    assert (rows < starts[found + 1]).all()
+    assert lists.lists_of(starts, rows.reshape(1, -1)).tolist() == [found.tolist()]
+
+
 def parameters(space: Space, ef_search: int = 0) -> HnswParameters:
     return HnswParameters(space, connectivity=8, ef_construction=64, ef_search=ef_search)
 

@@ -87,11 +87,12 @@ def _matches(part: CoveredGroup, data: Bytes) -> Matches:
 def _candidates(centroids: Centroids, matches: Matches, vector: Vectors, count: int) -> Candidates:
     """The `count` rows that are nearest by their codes, nearest first."""
     projected = centroids.projection.query(vector)
-    query, to_centroids = BinaryQuery.of(projected), centroids.distances(projected)
+    query = BinaryQuery.of(projected)
+    to_lists = centroids.distances(projected)[lists.lists_of(centroids.starts, matches.rows)]
     keys: NDArray[np.float64] = np.empty(len(matches.rows), dtype=np.float64)
     for start in range(0, len(keys), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
-        to_lists = to_centroids[lists.lists_of(centroids.starts, matches.rows[chunk])]
-        keys[chunk] = centroids.projection.comparable(two_bit_codes.estimates(query, matches.codes[chunk], to_lists))
+        found = two_bit_codes.estimates(query, matches.codes[chunk], to_lists[chunk])
+        keys[chunk] = centroids.projection.comparable(found)
     nearest = lists.nearest_lists(keys, count)
     return Candidates(Places.of(matches.places[nearest]), keys[nearest])
