@@ -32,7 +32,7 @@ from tests.segment.row_groups import Row, every_row, memory_row_group, random_ro
     share=st.sampled_from([0.001, 0.1, 1.0]),
     seed=st.integers(0, 9),
 )
-def test_the_list_of_each_row_is_found_for_few_and_for_many(sizes: list[int], share: float, seed: int) -> None:
+def test_the_lists_of_few_and_of_many_rows_are_found(sizes: list[int], share: float, seed: int) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     rows = np.random.default_rng(seed).permutation(int(starts[-1]))[: max(int(share * starts[-1]), 1)]
     found = lists.lists_of(starts, rows)
