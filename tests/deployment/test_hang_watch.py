@@ -32,6 +32,7 @@ print(child.receive(), child.close(), flush=True)
 @pytest.fixture
 def silences(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(hang_watch, "TURN_SECONDS", TURN)
+    monkeypatch.setattr(hang_watch, "MAX_TURN_SECONDS", 2 * TURN)  # a machine that stands still is no child's silence
     monkeypatch.setattr(hang_watch, "QUIET_SECONDS", QUIET)
     monkeypatch.setattr(hang_watch, "HUNG_SECONDS", HUNG)
     return []

@@ -63,7 +63,7 @@ def _kill_until_done(
 ) -> int:
     """Run a command until it is done, killing it up to five times, after each of which `check` looks; how many."""
     for kills in range(_KILLS_OF_ONE):
-        if _run_killed(command, chance.uniform(0.3, longest), env):
+        if _run_killed(command, chance.uniform(0.2, longest), env):
             return kills
         check()
     assert _run_killed(command, 300, env)
@@ -150,7 +150,7 @@ def _erase(folder: Path, chance: random.Random) -> int:
         assert left in (set(), set(people)), "a part of the records is erased"
 
     command = ["erase", "rows", *people, "--yes", "--path", str(data)]
-    kills = _kill_until_done(command, ENV, chance, 1.0, check)
+    kills = _kill_until_done(command, ENV, chance, 0.6, check)
     for _ in range(3):
         assert run_command("compact", "--path", str(data), env=ENV).returncode == 0
     assert _records(data, "rows") == _records(data, "forked") == expected
