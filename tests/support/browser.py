@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ PROGRAM = (
     or shutil.which("google-chrome")
 )
 WAIT_SECONDS = 90.0
+_NAVIGATED = "Inspected target navigated or closed"
+
+
+class NavigatedError(AssertionError):
+    """The page went to another address, or was loaded again, before it answered."""
 
 
 class Page:
@@ -52,12 +57,14 @@ class Page:
         return answer["result"].get("value")
 
     def until(self, script: str, seconds: float = WAIT_SECONDS) -> Any:
-        """The value of an expression, as soon as it is true."""
+        """The value of an expression, as soon as it is true, however often the page is loaded until then."""
         end = time.monotonic() + seconds
-        while not (value := self.evaluate(script)):
+        while True:
+            with suppress(NavigatedError):
+                if value := self.evaluate(script):
+                    return value
             assert time.monotonic() < end, f"never true: {script}; {self.trouble}"
             time.sleep(0.05)
-        return value
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask the browser for something; its answer."""
@@ -68,7 +75,10 @@ class Page:
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
             self._note(answer)
-        assert "error" not in answer, answer["error"]
+        error = answer.get("error")
+        if error is not None and error["message"] == _NAVIGATED:
+            raise NavigatedError(method)
+        assert error is None, error
         result: dict[str, Any] = answer["result"]
         return result
 
