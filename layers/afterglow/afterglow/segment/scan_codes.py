@@ -91,13 +91,14 @@ class ScanCodes:
         """The number of rows."""
         return len(self.codes)
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All arrays, in the order of the fields."""
+        return self.codes, self.scales, self.rests, self.norms, self.lengths
+
     def first(self, count: int) -> "ScanCodes":
         """The codes of the first `count` rows, or of all if there are fewer."""
-        if count >= self.rows:
-            return self
-        return ScanCodes(
-            self.codes[:count], self.scales[:count], self.rests[:count], self.norms[:count], self.lengths[:count]
-        )
+        return self if count >= self.rows else ScanCodes(*(array[:count] for array in self.arrays))
 
     def possible(self, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
         """The numbers of those of `rows` (None: of all) that may be among the k nearest to a query (d,), by the bound.
@@ -159,7 +160,7 @@ class LazyScanCodes:
     def byte_size(self) -> int:
         """The bytes of the codes."""
         codes = self._codes
-        return 0 if codes is None else codes.codes.nbytes + 4 * codes.norms.nbytes
+        return 0 if codes is None else sum(array.nbytes for array in codes.arrays)
 
     def at_scan(self, vectors: Vectors, norms: Vectors) -> ScanCodes | None:
         """The codes of the first of these rows for one more scan of them; None: scan the vectors."""
@@ -183,20 +184,18 @@ class LazyScanCodes:
         return 0 if self._codes is None else self._codes.rows
 
     def _extend(self, new: ScanCodes) -> None:
-        parts = (new.codes, new.scales, new.rests, new.norms, new.lengths)
         if self._codes is None:
             self._codes = new
         else:
             if not self._arrays:
-                codes = self._codes
-                self._arrays = tuple(GrowableArray(part.dtype, item_shape=part.shape[1:]) for part in parts)
-                self._append((codes.codes, codes.scales, codes.rests, codes.norms, codes.lengths))
-            self._append(parts)
+                self._arrays = tuple(GrowableArray(part.dtype, item_shape=part.shape[1:]) for part in new.arrays)
+                self._append(self._codes)
+            self._append(new)
             self._codes = ScanCodes(*(array.snapshot() for array in self._arrays))
         self._scans = 0
 
-    def _append(self, parts: tuple[NDArray[Any], ...]) -> None:
-        for array, part in zip(self._arrays, parts, strict=True):
+    def _append(self, codes: ScanCodes) -> None:
+        for array, part in zip(self._arrays, codes.arrays, strict=True):
             array.extend(part)
 
 
