@@ -186,6 +186,18 @@ def test_the_process_that_compacts_starts_while_the_other_one_flushes(engine: En
     other.table.close()
 
 
+def test_what_is_written_during_a_flush_counts_as_waiting(engine: Engine, folder: Path) -> None:
+    scope, other, indexer = made(engine, "tested"), open_local(folder, System()), engine._indexer
+    assert indexer is not None
+    with other.flush_lock():
+        write(engine, scope, 0, 10)
+        wait_until(lambda: bool(indexer.waiting_ops(scope.collection, 0)), "the look before the flush")
+        for last in (20, 30):
+            write(engine, scope, last - 10, last)
+            assert indexer.waiting_ops(scope.collection, last) == last
+    other.table.close()
+
+
 def _is_flushed(engine: Engine, scope: Scope, ops: int) -> bool:
     return engine.indexing_status(scope).flushed_ops == ops
 

@@ -32,7 +32,7 @@ class Sleeps:
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
     recorded = Sleeps()
     monkeypatch.setattr(endpoint, "sleep", recorded.sleep)
-    monkeypatch.setattr(IndexScheduler, "waiting_ops", lambda self, collection_id: WAITING)
+    monkeypatch.setattr(IndexScheduler, "waiting_ops", lambda self, collection_id, total_ops: WAITING)
     return recorded
 
 

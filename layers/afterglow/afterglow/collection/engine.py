@@ -61,8 +61,9 @@ class Engine(Administration, TransactionReads, Writes):
         """How long the answer to a write of so many operations should wait for the indexer of this process."""
         if self._indexer is None:
             return 0.0
-        waiting, limit = self._indexer.waiting_ops(scope.collection), self._stores.settings.slow_writes_ops
-        return slowdown.slowdown_seconds(waiting, ops, limit)
+        waiting = self._indexer.waiting_ops(scope.collection, self._reader.written_ops(scope.collection))
+        is_searched = self._reader.was_searched(scope.collection)
+        return slowdown.slowdown_seconds(waiting, ops, self._stores.settings.slow_writes_ops, is_searched=is_searched)
 
     def wait_until_indexed(self, scope: Scope) -> None:
         """Wait until all that was written is indexed, by any indexer; not for a collection that is dropped.

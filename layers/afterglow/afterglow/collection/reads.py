@@ -120,6 +120,8 @@ class Reads(EngineParts):
         """
         if not isinstance(queries, np.ndarray):
             queries = self.embed_queries(scope, queries)
+        if at is None:
+            self._reader.note_search(scope.collection)
         return read_path.find(
             self._reader.snapshot(scope, selection.ids, at),
             queries,
@@ -159,6 +161,8 @@ class Reads(EngineParts):
         """The first half of `search`, like `find`. Raises Busy and Unavailable, too, for texts and reranking."""
         searches = self._prepare_searches(scope, searches)
         indexed = read_level is ReadLevel.INDEX_ONLY
+        if at is None:
+            self._reader.note_search(scope.collection)
         _, hits = self._find_ranked(
             searches, lambda ids: self._reader.snapshot(scope, ids, at, indexed=indexed), explanation=explanation
         )

@@ -19,7 +19,7 @@ the time that a graph takes.
 Beside a server the compactions are **stepwise**: what was flushed without an index is scanned by every query, so a
 backlog is compacted in steps, the oldest segments first, and each step ends with a manifest. A step of a small
 collection extends its graph. A step of a large one becomes a segment with lists of its own. Those of less than
-131,072 rows are **small**: under load they are joined when there are many of them. Larger ones are left alone until
+65,536 rows are **small**: under load they are joined when there are many of them. Larger ones are left alone until
 there are more than twelve, of which the four smallest are joined, or until the collection is idle.
 
 Memory and time limit the size of a segment: `compaction_memory_bytes` must hold its graph and its columns, and where a
@@ -59,9 +59,9 @@ _TIER = 0.5
 """A segment with lists is joined with smaller ones that have at least this share of its rows together."""
 _GRAPH_STEP_ROWS = 32_768
 """The least rows of a step that extends a graph; more if the graph is larger, as each step writes all of it."""
-_LISTS_STEP_ROWS = 131_072
-"""The least rows of a step that becomes lists; a quarter of the indexed rows if that is more, but at most twice this.
-Also the size from which lists are not small."""
+_LISTS_STEP_ROWS, _MOST_STEP_ROWS = 65_536, 262_144
+"""The least rows of a step that becomes lists; a quarter of the indexed rows if that is more, but at most the second.
+The first is also the size from which lists are not small."""
 _MIN_LISTS_ROWS = 16_384
 """The least rows of a segment with lists in a large collection."""
 _MAX_SMALL = 7
@@ -192,7 +192,7 @@ def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compact
     enough = settings.hnsw_min_rows if idle else max(settings.hnsw_min_rows, _MIN_LISTS_ROWS)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
         indexed_rows = sum(segment.live_rows for segment in indexed)
-        step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), 2 * _LISTS_STEP_ROWS))
+        step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), _MOST_STEP_ROWS))
         inputs = [*step, *small] if len(small) > _MAX_SMALL else _extendable(small, step) if idle else step
         return _compaction(manifest, _that_fit(max_rows, inputs), settings)
     if idle:

@@ -62,6 +62,8 @@ class _CollectionState:
     checked_at: float = 0.0
     waiting_ops: int = 0
     """Operations that wait for an index, as of the last check."""
+    total_ops: int = 0
+    """All operations as of that check."""
     is_caught_up: bool = True
     """Whether an idle run has indexed it since the last run under load."""
 
@@ -251,10 +253,13 @@ class IndexScheduler:
         queues = (self._queue, self._compactor.queue)
         return next((str(error) for queue in queues if (error := queue.lasting_failure(str(collection_id)))), None)
 
-    def waiting_ops(self, collection_id: UUID) -> int:
-        """Operations of a collection that wait for an index, as of its last check; 0 if it was not written lately."""
+    def waiting_ops(self, collection_id: UUID, total_ops: int) -> int:
+        """Operations of a collection that wait for an index, of `total_ops` in all; 0 if it was not written lately.
+
+        What was written since the last check waits, too: during a flush there is none.
+        """
         state = self._collections.get(str(collection_id))
-        return 0 if state is None else state.waiting_ops
+        return 0 if state is None else state.waiting_ops + max(total_ops - state.total_ops, 0)
 
     def check(self) -> None:
         """Raises Unavailable while a child does not respond."""
@@ -278,6 +283,7 @@ class IndexScheduler:
             del self._collections[group]
             return None
         state.waiting_ops = waiting_ops(self._stores, log_tail)
+        state.total_ops = log_tail.collection.flushed_ops + log_tail.ops
         if log_tail.ops >= settings.flush_ops or log_tail.byte_size >= settings.flush_bytes:
             state.is_caught_up = False
             if log_tail.ops >= settings.hnsw_min_rows:

@@ -75,7 +75,8 @@ class Settings:
     """Backpressure: with this many unflushed operations in a collection, its writes get 429."""
     slow_writes_ops: int = 400_000
     """Backpressure: while more operations of a collection wait for an index, the answers to its writes take up to two
-    seconds longer, so that a loop of writes does not outrun the indexer of its server. 0: never."""
+    seconds longer, so that a loop of writes does not outrun the indexer of its server. While the collection is
+    searched, too, a fifth of it counts. 0: never."""
     hnsw_min_rows: int = 4_096
     """Build a vector index for segments of at least this many rows; smaller ones are searched exactly."""
     index: str = "auto"

@@ -22,6 +22,8 @@ from afterglow.collection.write.read_condition import require_recent
 from afterglow.errors import Corrupt, InvalidArgument, NotFound, StaleRead, StorageFull
 from afterglow.storage.ports import Stores, TooManyOpenFiles
 
+_SEARCHED_SECONDS = 10.0
+
 
 class CollectionReader:
     """Safe for any number of threads."""
@@ -111,6 +113,22 @@ class CollectionReader:
         entry = self._cache.peek(collection_id)
         if entry is not None:
             entry.replica.follow(entry.log_end.total_ops)
+
+    def written_ops(self, collection_id: UUID) -> int:
+        """The operations in the log as far as this process has written or read them for writes; 0 if it is closed."""
+        entry = self._cache.peek(collection_id)
+        return 0 if entry is None else entry.log_end.total_ops
+
+    def note_search(self, collection_id: UUID) -> None:
+        """The collection is being searched as it is now."""
+        entry = self._cache.peek(collection_id)
+        if entry is not None:
+            entry.searched_at = self._stores.system.monotonic()
+
+    def was_searched(self, collection_id: UUID) -> bool:
+        """Whether it was searched within the last ten seconds."""
+        entry = self._cache.peek(collection_id)
+        return entry is not None and self._stores.system.monotonic() - entry.searched_at < _SEARCHED_SECONDS
 
     def trim(self) -> None:
         """Close collections over the bounds; to be called after a request."""

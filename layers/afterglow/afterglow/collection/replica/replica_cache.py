@@ -21,6 +21,8 @@ class OpenCollection:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self.log_end = LogEnd()
+        self.searched_at = float("-inf")
+        """When it was last searched, in monotonic seconds."""
 
     def peek(self) -> Collection | None:
         """The collection as last read by this process; reads nothing."""
