@@ -12,7 +12,8 @@ from afterglow.collection.types import IndexingStatus
 from afterglow.deployment.file_lock import file_lock
 from afterglow.jobs import compact as compactions
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import insertion_order
 from afterglow.storage.builds import Build, Builds
 from tests.jobs.environment import Environment

@@ -5,7 +5,8 @@ import pytest
 from afterglow.collection import Engine
 from afterglow.errors import NotFound
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.segment_limits import IndexKind
 from tests.jobs.environment import Environment
 
 

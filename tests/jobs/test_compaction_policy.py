@@ -8,13 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterglow.jobs.compaction_policy import (
-    Compaction,
-    IndexKind,
-    independent_compactions,
-    next_compaction,
-    next_remaining,
-)
+from afterglow.jobs.compaction_policy import Compaction, independent_compactions, next_compaction, next_remaining
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment.array_file import FileRef
 from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.settings import Index, Settings
@@ -114,7 +109,7 @@ def test_in_quiet_times_several_graphs_become_one_if_not_too_large() -> None:
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_in_quiet_times_rows_are_added_to_the_one_graph_at_once(stepwise: bool) -> None:
     """A graph of their own would be joined with it next, and insert them a second time."""
-    large, fresh, few = segment("large", 100_000, graph=True), segment("fresh", GRAPH), segment("few", GRAPH - 1)
+    large, fresh, few = segment("large", 100_000, graph=True), segment("fresh", 4 * GRAPH), segment("few", GRAPH - 1)
     merge = planned(large, fresh, idle=True, stepwise=stepwise)
     assert merge is not None
     assert (names(merge), merge.base, merge.index) == ({"large", "fresh"}, large, IndexKind.GRAPH)
@@ -239,7 +234,7 @@ def test_a_bulk_load_is_compacted_in_steps_oldest_first() -> None:
 
 
 def test_progress_moves_while_a_small_collection_is_loaded() -> None:
-    flushed = [segment(f"{number}", 8_750) for number in range(10)]
+    flushed = [segment(f"{number}", 8_750) for number in range(12)]
     first = planned(*flushed, stepwise=True)
     assert first is not None
     assert names(first) == {"0", "1", "2", "3"}
@@ -248,7 +243,21 @@ def test_progress_moves_while_a_small_collection_is_loaded() -> None:
     assert second is not None
     assert (second.base, second.index) == (graph, IndexKind.GRAPH)
     assert names(second) == {"graph", "4", "5", "6", "7"}
+    assert names(planned(graph, *flushed[6:], stepwise=True)) == {"graph", *(one.id for one in flushed[6:])}, (
+        "a rest of at most half a step is part of it"
+    )
     assert names(planned(*flushed, idle=True)) == {one.id for one in flushed}, "alone nobody waits for a step"
+
+
+def test_under_load_few_rows_are_no_step_of_a_graph() -> None:
+    graph = segment("graph", 40_000, graph=True)
+    few, enough = ([segment(f"{number}", rows // 2) for number in range(2)] for rows in (16_382, 16_384))
+    assert planned(graph, *few, stepwise=True) is None
+    assert names(planned(graph, *enough, stepwise=True)) == {"graph", "0", "1"}
+    assert names(planned(graph, *few, stepwise=True, idle=True)) == {"graph", "0", "1"}
+    assert names(planned(segment("sparse", 40_000, graph=True, deleted=20_000), *few, stepwise=True)) == {"sparse"}
+    many = [segment(f"{number}", 100) for number in range(17)]
+    assert names(planned(graph, *many, stepwise=True)) == {one.id for one in many}, "queries scan each"
 
 
 def test_small_lists_are_joined_when_they_are_many_and_large_ones_are_left_alone() -> None:

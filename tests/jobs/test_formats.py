@@ -7,8 +7,9 @@ import pytest
 
 from afterglow.errors import Unavailable, UnsupportedFormat
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.flush import flush
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import manifest as manifests
 from afterglow.storage.readers import KEEP_SECONDS, PARTITION, AccountReaders
 from tests.jobs.environment import Environment

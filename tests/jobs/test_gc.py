@@ -11,8 +11,9 @@ from afterglow.collection import Engine
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.jobs import gc
 from afterglow.jobs.compact import compact
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.indexer import index
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.log import entry as entries
 from afterglow.segment import manifest as manifests
 from afterglow.storage.ports import ObjectInfo

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import progress
 from afterglow.segment.progress import OnShare
 from afterglow.storage.builds import Build, Builds

@@ -24,8 +24,9 @@ from afterglow.collection.replica.checkpoint import graph_parameters
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.jobs import build_progress
 from afterglow.jobs.commit import CommitConflict, choose_format, commit_manifest
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.flush import with_deletions
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import manifest as manifests
 from afterglow.segment import progress, row_group, writer
 from afterglow.segment.hnsw import HnswBuild

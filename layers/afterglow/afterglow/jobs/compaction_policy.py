@@ -32,22 +32,11 @@ segments (`independent_compactions`), each built directly from flushed segments,
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from afterglow.segment.manifest import POSTINGS, ROWS, Manifest, SegmentInfo
-from afterglow.settings import Index, Settings
+from afterglow.jobs.segment_limits import MIN_LISTS_ROWS, IndexKind, index_kind, live_rows, most_rows
+from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.settings import Settings
 
-_LINK_BYTES = 400
-"""Bytes per row of a graph besides its vector (2 or 4 bytes per component), spare capacity included."""
-_LIST_BYTES = 256
-"""Bytes per row while lists are built, wherever the vectors are."""
-_LISTS_FACTOR = 3
-"""Lists of so many times as many vectors are built in less than half of the time of a graph."""
-_FILES_FACTOR = 4
-"""So many times as many bytes of all files are read, and somewhat more are written, on the disk of a function."""
-_COLUMN_COPIES = 3
-_POSTING_COPIES = 4
-"""How many times a compaction holds the bytes of columns, and of posting lists, in memory."""
 _MIN_EXTENSION = 0.25
 """A graph is extended by at least this share of its rows."""
 _MAX_DELETED = 0.25
@@ -57,26 +46,18 @@ _INDEPENDENT_FILL = 0.75
 _MAX_SINGLE_INDEX_ROWS = 500_000
 _TIER = 0.5
 """A segment with lists is joined with smaller ones that have at least this share of its rows together."""
+_WORTH_A_STEP = 4
+"""Under load so many times `hnsw_min_rows` are worth a step of a graph: each costs the rows before it some links."""
 _GRAPH_STEP_ROWS = 32_768
 """The least rows of a step that extends a graph; more if the graph is larger, as each step writes all of it."""
 _LISTS_STEP_ROWS, _MOST_STEP_ROWS = 65_536, 262_144
 """The least rows of a step that becomes lists; a quarter of the indexed rows if that is more, but at most the second.
 The first is also the size from which lists are not small."""
-_MIN_LISTS_ROWS = 16_384
-"""The least rows of a segment with lists in a large collection."""
 _MAX_SMALL = 7
 _MAX_LISTS = 12
 _JOINED_LISTS = 4
 _MAX_UNINDEXED_SEGMENTS = 16
 _MAX_UNINDEXED_SEGMENTS_IDLE = 4
-
-
-class IndexKind(StrEnum):
-    """The index of a segment: none (it is searched exactly), an HNSW graph, or lists (see `segment`)."""
-
-    NONE = "none"
-    GRAPH = "graph"
-    LISTS = "lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +72,6 @@ class Compaction:
     index: IndexKind
 
 
-def index_kind(rows: int, settings: Settings, collection_rows: int = 0) -> IndexKind:
-    """The index of a new segment with this many rows, in a collection of `collection_rows`."""
-    if rows < settings.hnsw_min_rows:
-        return IndexKind.NONE
-    if settings.index == Index.AUTO:
-        least = settings.lists_min_rows
-        if collection_rows >= least:
-            least = min(_MIN_LISTS_ROWS, least)
-        return IndexKind.LISTS if rows >= least else IndexKind.GRAPH
-    return IndexKind(settings.index)
-
-
 def next_compaction(
     manifest: Manifest, settings: Settings, *, idle: bool, eager: bool = False, stepwise: bool = False
 ) -> Compaction | None:
@@ -114,7 +83,7 @@ def next_compaction(
     if stepwise:
         return _next_step(manifest, settings, idle=idle)
     unindexed = sum(segment.rows for segment in manifest.segments if not segment.is_indexed)
-    independent = independent_compactions(manifest, settings) if unindexed > _max_rows(manifest, settings) else []
+    independent = independent_compactions(manifest, settings) if unindexed > most_rows(manifest, settings) else []
     return independent[0] if independent else _plan(manifest, manifest.segments, settings, idle=idle, eager=eager)
 
 
@@ -125,7 +94,7 @@ def independent_compactions(manifest: Manifest, settings: Settings) -> list[Comp
     it form complete runs themselves: so the set stays the same when more flushes follow, when one of them is done, or
     when the remaining segments are compacted. The id of its first input identifies a compaction.
     """
-    max_rows = _max_rows(manifest, settings)
+    max_rows = most_rows(manifest, settings)
     compactions: list[Compaction] = []
     run: list[SegmentInfo] = []
     rows = 0
@@ -155,17 +124,17 @@ def _plan(
     manifest: Manifest, segments: Sequence[SegmentInfo], settings: Settings, *, idle: bool, eager: bool
 ) -> Compaction | None:
     ascending = sorted(segments, key=lambda segment: segment.live_rows)
-    max_rows = _max_rows(manifest, settings)
+    max_rows = most_rows(manifest, settings)
     sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
     if sparse:
         return _compaction(manifest, _that_fit(max_rows, sparse), settings)
     unindexed = [segment for segment in ascending if not segment.is_indexed]
     enough = settings.hnsw_min_rows if idle or eager else max(settings.flush_ops, settings.hnsw_min_rows)
-    rows = sum(segment.live_rows for segment in segments)
+    rows = live_rows(segments)
     becomes_lists = index_kind(rows, settings, rows) is IndexKind.LISTS
     becomes_one_graph = idle and not becomes_lists and rows <= min(_MAX_SINGLE_INDEX_ROWS, max_rows)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
-        are_indexed = sum(segment.live_rows for segment in unindexed) >= settings.hnsw_min_rows
+        are_indexed = live_rows(unindexed) >= settings.hnsw_min_rows
         inputs = segments if becomes_one_graph and are_indexed else _extendable(ascending, unindexed)
         return _compaction(manifest, _that_fit(max_rows, inputs), settings)
     indexed = [segment for segment in ascending if segment.is_indexed]
@@ -179,19 +148,19 @@ def _plan(
 def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
     """The next stepwise compaction."""
     ascending = sorted(manifest.segments, key=lambda segment: segment.live_rows)
-    rows = sum(segment.live_rows for segment in ascending)
-    if index_kind(_MIN_LISTS_ROWS, settings, rows) is not IndexKind.LISTS:
+    rows = live_rows(ascending)
+    if index_kind(MIN_LISTS_ROWS, settings, rows) is not IndexKind.LISTS:
         return _next_graph_step(manifest, settings, idle=idle)
-    max_rows = _max_rows(manifest, settings)
+    max_rows = most_rows(manifest, settings)
     sparse = [segment for segment in ascending if segment.deleted_rows > _MAX_DELETED * segment.rows]
     if sparse:
         return _compaction(manifest, _that_fit(max_rows, sparse), settings)
     indexed = [segment for segment in ascending if segment.is_indexed]
     small = [segment for segment in indexed if not segment.has_lists or segment.live_rows < _LISTS_STEP_ROWS]
     unindexed = [segment for segment in manifest.segments if not segment.is_indexed]
-    enough = settings.hnsw_min_rows if idle else max(settings.hnsw_min_rows, _MIN_LISTS_ROWS)
+    enough = settings.hnsw_min_rows if idle else max(settings.hnsw_min_rows, MIN_LISTS_ROWS)
     if _is_worth_an_index(unindexed, max(enough, 1), idle=idle):
-        indexed_rows = sum(segment.live_rows for segment in indexed)
+        indexed_rows = live_rows(indexed)
         step = _oldest(unindexed, min(max(_LISTS_STEP_ROWS, int(indexed_rows * _MIN_EXTENSION)), _MOST_STEP_ROWS))
         inputs = [*step, *small] if len(small) > _MAX_SMALL else _extendable(small, step) if idle else step
         return _compaction(manifest, _that_fit(max_rows, inputs), settings)
@@ -206,6 +175,10 @@ def _next_graph_step(manifest: Manifest, settings: Settings, *, idle: bool) -> C
     indexed_rows = sum(segment.live_rows for segment in manifest.segments if segment.is_indexed)
     unindexed = [segment for segment in manifest.segments if not segment.is_indexed]
     step = _oldest(unindexed, max(_GRAPH_STEP_ROWS, indexed_rows, settings.hnsw_min_rows))
+    if 2 * live_rows(unindexed[len(step) :]) <= live_rows(step):
+        step = unindexed  # a step of its own for so few rows would write all of them again
+    if not idle and not _is_worth_an_index(unindexed, _WORTH_A_STEP * settings.hnsw_min_rows, idle=False):
+        step = []
     later = {segment.id for segment in unindexed[len(step) :]}
     segments = [segment for segment in manifest.segments if segment.id not in later]
     return _plan(manifest, segments, settings, idle=idle, eager=True)
@@ -241,35 +214,7 @@ def _joined(manifest: Manifest, inputs: Sequence[SegmentInfo], settings: Setting
 def _is_worth_an_index(unindexed: Sequence[SegmentInfo], enough: int, *, idle: bool) -> bool:
     """Whether segments without an index have enough rows together, or are too many."""
     most = _MAX_UNINDEXED_SEGMENTS_IDLE if idle else _MAX_UNINDEXED_SEGMENTS
-    return sum(segment.live_rows for segment in unindexed) >= enough or len(unindexed) > most
-
-
-def _max_rows(manifest: Manifest, settings: Settings) -> int:
-    """The maximum number of rows of one segment; always enough for an index."""
-    dimension, rows = manifest.dimension, sum(segment.rows for segment in manifest.segments)
-    if dimension is None or not rows:
-        return rows
-    limit, memory = settings.max_segment_vector_bytes, settings.compaction_memory_bytes
-    columns = _column_bytes(manifest.segments) // rows
-    by_time = limit // (4 * dimension)
-    most = memory // (4 * dimension + _LINK_BYTES + columns)
-    if limit:
-        most = min(most, by_time)
-    if index_kind(most, settings, most) is IndexKind.LISTS:
-        most = memory // (_LIST_BYTES + columns)
-        if limit:
-            size = max(sum(segment.size for segment in manifest.segments), 1)
-            most = min(most, _LISTS_FACTOR * by_time, _FILES_FACTOR * limit * rows // size)
-    return max(most, 4 * settings.hnsw_min_rows)
-
-
-def _column_bytes(segments: Iterable[SegmentInfo]) -> int:
-    """Memory in bytes that a compaction needs for columns and posting lists, estimated from the segments' files."""
-    files = [segment.files for segment in segments]
-    return sum(
-        _COLUMN_COPIES * roles[ROWS].size + (_POSTING_COPIES * roles[POSTINGS].size if POSTINGS in roles else 0)
-        for roles in files
-    )
+    return live_rows(unindexed) >= enough or len(unindexed) > most
 
 
 def _that_fit(max_rows: int, segments: Iterable[SegmentInfo]) -> tuple[SegmentInfo, ...]:
@@ -286,7 +231,7 @@ def _that_fit(max_rows: int, segments: Iterable[SegmentInfo]) -> tuple[SegmentIn
 def _extendable(ascending: list[SegmentInfo], unindexed: list[SegmentInfo]) -> list[SegmentInfo]:
     """The unindexed segments, and every segment with a graph that is not much larger than the rows added to it."""
     # The largest first: even if not all fit, the result is worth a graph.
-    inputs, rows = unindexed[::-1], sum(segment.live_rows for segment in unindexed)
+    inputs, rows = unindexed[::-1], live_rows(unindexed)
     for segment in ascending:
         if segment.is_indexed and segment.live_rows * _MIN_EXTENSION <= rows:
             inputs.append(segment)
@@ -295,14 +240,14 @@ def _extendable(ascending: list[SegmentInfo], unindexed: list[SegmentInfo]) -> l
 
 
 def _rebuild(inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
-    return Compaction(tuple(inputs), None, index_kind(sum(segment.live_rows for segment in inputs), settings))
+    return Compaction(tuple(inputs), None, index_kind(live_rows(inputs), settings))
 
 
 def _compaction(manifest: Manifest, inputs: Sequence[SegmentInfo], settings: Settings) -> Compaction:
-    rows = sum(segment.live_rows for segment in inputs)
+    rows = live_rows(inputs)
     extendable = [
         segment for segment in inputs if segment.has_graph and segment.deleted_rows <= _MAX_DELETED * segment.rows
     ]
     base = max(extendable, key=lambda segment: segment.live_rows, default=None)
-    kind = index_kind(rows, settings, sum(segment.live_rows for segment in manifest.segments))
+    kind = index_kind(rows, settings, live_rows(manifest.segments))
     return Compaction(tuple(inputs), base if kind is IndexKind.GRAPH else None, kind)

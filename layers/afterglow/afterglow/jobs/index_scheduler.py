@@ -21,12 +21,12 @@ from afterglow.catalog import Catalog, collections
 from afterglow.catalog.model import Collection
 from afterglow.collection.replica.indexing_progress import indexing_status, unflushed, waiting_ops
 from afterglow.deployment.base import Deployment
-from afterglow.deployment.child_process import ChildEnded, ChildProcess
 from afterglow.deployment.hang_watch import OnSilence
 from afterglow.errors import Corrupt, Unavailable
 from afterglow.jobs import erasure, functions, gc, maintenance, ttl_sweep
 from afterglow.jobs.clock_watch import ClockWatch
 from afterglow.jobs.compaction_policy import next_compaction
+from afterglow.jobs.index_process import STOP_CHILD, IndexProcess
 from afterglow.jobs.maintenance import maintain
 from afterglow.segment import manifest as manifests
 from afterglow.storage.local.queue import ThreadQueue
@@ -34,17 +34,14 @@ from afterglow.storage.ports import Stores
 
 _log = logging.getLogger(__name__)
 
-_WORKER = "afterglow.jobs.index_worker"
 _MAINTAIN = "maintain"
 _START_CHILD = "start the child"
-_STOP_CHILD = "stop the idle child"
 _IDLE = "idle"
 _MAINTAIN_SECONDS = 60.0
 _RECOVER_SECONDS = 0.5
 """Delay of the recovery after a start, so that the first responses do not wait for it."""
 _RESUME_SECONDS = 60.0
 """Delay of compactions that no query waits for: a script that ends soon does not begin them."""
-_CHILD_IDLE_SECONDS = 10.0
 _CHECK_SECONDS = 0.25
 """Minimum time between two checks of a collection."""
 _COLLECT_SECONDS = 3600.0
@@ -72,65 +69,6 @@ OnIndexRun = Callable[[float, Mapping[str, Any] | None], None]
 """Receives the seconds of a run of the indexer, and the fields of its `IndexReport`, None for a run that failed."""
 
 
-class _Worker:
-    """A child process that starts on demand, and the queue whose thread sends it requests."""
-
-    def __init__(self, deployment: Deployment, queue: ThreadQueue, on_silence: OnSilence) -> None:
-        self.queue = queue
-        self.is_silent = False
-        """Whether the child does not respond."""
-        self._on_silence = on_silence
-        self._deployment = deployment
-        self._child: ChildProcess | None = None
-        self._is_closed = False
-
-    def request(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The reply of the child; the request is repeated once if the child died of it. None if it died again."""
-        return self._request(request) or self._request(request)
-
-    def _request(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        child = self.start_child()
-        if child is None:
-            return None
-        try:
-            child.send(request)
-            reply: dict[str, Any] = child.receive()
-        except ChildEnded:
-            self.end_child()
-            return None
-        return reply
-
-    def start_child(self) -> ChildProcess | None:
-        """The child, which is started if it does not run; None when closed."""
-        if self._is_closed:
-            return None
-        if self._child is None or not self._child.is_running():
-            self.end_child()
-            argument = self._deployment.worker_argument()
-            self._child = ChildProcess(_WORKER, argument, on_silence=self._set_silent)
-        self.queue.send_later(_STOP_CHILD, "", _CHILD_IDLE_SECONDS)
-        return self._child
-
-    def _set_silent(self, is_silent: bool) -> None:
-        self.is_silent = is_silent
-        self._on_silence(is_silent)
-
-    def end_child(self) -> None:
-        """End the child, if there is one; the next request starts another."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.close()
-
-    def close(self) -> None:
-        """Stop the queue. The work of the child is cut off."""
-        self._is_closed = True
-        child = self._child
-        if child is not None:
-            child.terminate()
-        self.queue.close()
-        self.end_child()
-
-
 class IndexScheduler:
     """Decides when to flush and to compact which collection, and requests it from the child processes."""
 
@@ -146,8 +84,8 @@ class IndexScheduler:
         self._deployment = deployment
         self._stores = stores
         self._queue = queue
-        self._flusher = _Worker(deployment, queue, on_silence)
-        self._compactor = _Worker(deployment, ThreadQueue(stores.system), on_silence)
+        self._flusher = IndexProcess(deployment, queue, on_silence)
+        self._compactor = IndexProcess(deployment, ThreadQueue(stores.system), on_silence)
         self._closed = False
         self._collections: dict[str, _CollectionState] = {}
         self._clock = ClockWatch(stores.system)
@@ -162,7 +100,7 @@ class IndexScheduler:
 
     def handle_compaction(self, group: str, body: str) -> None:
         """Handle one message of the compactor: compact the collection, as an idle one or one under load."""
-        if group == _STOP_CHILD:
+        if group == STOP_CHILD:
             self._compactor.end_child()
         elif group == _START_CHILD:
             self._compactor.start_child()
@@ -171,7 +109,7 @@ class IndexScheduler:
 
     def handle(self, group: str, body: str) -> float | None:
         """Handle one message; seconds until the group must be handled again, None if it need not be."""
-        if group == _STOP_CHILD:
+        if group == STOP_CHILD:
             self._flusher.end_child()
             return None
         if group == _MAINTAIN:
@@ -317,10 +255,10 @@ class IndexScheduler:
             self._compactor.queue.send(group, _IDLE if up_to is None else "")
         return report is not None and not report["is_unfinished"]
 
-    def _index(self, worker: _Worker, group: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    def _index(self, process: IndexProcess, group: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """The report of a request about a collection, None when closed meanwhile. Raises Unavailable."""
         started = self._stores.system.monotonic()
-        report = worker.request({"collection": group, **request})
+        report = process.request({"collection": group, **request})
         if self._closed:
             return None
         failed = report is None or "error" in report

@@ -3,7 +3,8 @@
 from afterglow.collection.replica.snapshot import Snapshot
 from afterglow.errors import NotFound
 from afterglow.jobs import past
-from afterglow.jobs.compaction_policy import Compaction, index_kind
+from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.segment_limits import index_kind
 from afterglow.log import trim
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from afterglow.collection.replica.snapshot import Snapshot
-from afterglow.jobs.compaction_policy import Compaction, IndexKind
+from afterglow.jobs.compaction_policy import Compaction
+from afterglow.jobs.segment_limits import IndexKind
 from afterglow.settings import Settings
 
 TimeBudget = Callable[[float], bool]
