@@ -6,9 +6,10 @@ from afterglow.aws_lambda.engine import open_engine
 from afterglow.aws_lambda.http import HttpFunction
 from afterglow.aws_lambda.observability import instrument
 from afterglow.deployment.aws import open_aws
-from afterglow.settings import LAMBDA_DEFAULTS, System, from_environment
+from afterglow.settings import LAMBDA_DEFAULTS, System, from_environment, ignore_pydantic_plugins
 from afterglow.storage.aws.clients import Clients
 
+ignore_pydantic_plugins()
 system = System()
 settings = from_environment(defaults=LAMBDA_DEFAULTS)
 clients = Clients()

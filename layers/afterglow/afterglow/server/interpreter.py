@@ -5,7 +5,7 @@ import sys
 
 from afterglow import allocator
 from afterglow.server import open_files
-from afterglow.settings import limit_blas_threads
+from afterglow.settings import ignore_pydantic_plugins, limit_blas_threads
 
 _SWITCH_SECONDS = 0.0005
 
@@ -14,6 +14,7 @@ def before_imports() -> None:
     """Call before large imports. Garbage collection during imports finds nothing and takes a twentieth of the time."""
     gc.disable()
     limit_blas_threads()
+    ignore_pydantic_plugins()
     allocator.set_limits()
     open_files.raise_limit()
 

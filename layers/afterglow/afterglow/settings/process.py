@@ -31,6 +31,14 @@ def limit_blas_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def ignore_pydantic_plugins() -> None:
+    """Tell pydantic not to look for plugins, unless the environment does. For processes that are all our own.
+
+    Before the first request is parsed it would read the metadata of every installed distribution.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a child process: this process's, with OpenBLAS limited to one thread, and the allocator."""
     allocator = {
