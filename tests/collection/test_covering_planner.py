@@ -175,6 +175,21 @@ def test_a_segment_without_covering_index_is_searched_in_its_lists(
     assert {"covering", "lists"} <= used
 
 
+def test_on_a_disk_many_matches_are_searched_in_lists(loaded: TwoSegments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(covering_planner, "_MOST_ON_DISK", 150)
+
+    def methods(objects: StrictObjects, where: dict[str, Any]) -> set[Method | None]:
+        explanation, selection = Explanation(), Selection(where=parse_where(where))
+        engine = Engine(replace(loaded.stores, objects=objects))
+        engine.find(loaded.scope, loaded.queries[:1], 10, selection, DISTANCES, explanation=explanation)
+        return {step.method for search in explanation.searches for knn in search.neighbors for step in knn.groups}
+
+    few, many = {"number": 11}, {"number": {"$lt": 6}}
+    assert methods(MappedObjects(loaded.stores.objects), few) == {Method.COVERING}
+    assert methods(MappedObjects(loaded.stores.objects), many) == {Method.LISTS}
+    assert methods(StrictObjects(loaded.stores.objects), many) == {Method.COVERING}
+
+
 def test_the_explanation_names_the_covering_index(loaded: TwoSegments) -> None:
     explanation = Explanation()
     selection = Selection(where=parse_where({"number": 11}))
