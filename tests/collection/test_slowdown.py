@@ -1,5 +1,6 @@
 """Answers to writes wait while many rows wait for an index: never up to the limit, longer the more wait, bounded."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -87,7 +88,7 @@ def test_a_lower_limit_counts_while_the_collection_is_searched() -> None:
         stores = replace(stores, system=replace(stores.system, monotonic=clock.now))
         engine = Engine(stores, indexer=FakeIndexer(400))
         engine.write(scope, Batch(op=Op.ADD, ids=["a"], vectors=vector))
-        searches = {
+        searches: dict[str, Callable[[], object]] = {
             "find": lambda: engine.find(scope, vector, 1, Selection(), frozenset()),
             "search": lambda: engine.find_ranked(scope, [Search()], ReadLevel.INDEX_AND_WAL),
         }
