@@ -51,7 +51,13 @@ def test_every_row_is_in_exactly_one_list_and_copies_are_in_others(
 def test_lists_of_copies_of_one_point_are_bounded() -> None:
     lists = clustered(np.ones((5_000, 3), dtype=np.float32))
     assert lists is not None
-    assert np.diff(lists.starts).max() <= 4 * clustering.rows_per_list(5_000)
+    assert np.diff(lists.starts).max() <= 4 * clustering.rows_per_list(5_000, 3)
+
+
+def test_lists_have_more_rows_where_these_are_many_or_small() -> None:
+    sizes = [clustering.rows_per_list(rows, 384) for rows in (1, 57_600, 1_000_000, 10**12)]
+    assert sizes == [48, 48, 200, 1_024]
+    assert [clustering.rows_per_list(1_000_000, width) for width in (3_072, 96, 2)] == [200, 400, 600]
 
 
 def test_rows_lie_near_the_centroid_of_their_list() -> None:
@@ -67,7 +73,7 @@ def test_rows_lie_near_the_centroid_of_their_list() -> None:
 
 def test_more_lists_than_one_k_means_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "_MAX_BRANCHES", 8)
-    lists = clustered(blobs(4_000))
+    lists = clustered(blobs(12_000))
     assert lists is not None
     assert len(lists.centroids) > 64
 
