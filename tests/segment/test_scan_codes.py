@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afterglow.columns.builder import ColumnSetBuilder
 from afterglow.columns.string_column import StringColumnBuilder
-from afterglow.segment import distance
+from afterglow.segment import distance, scan_codes
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.exact_knn import knn_scan
 from afterglow.segment.row_group import RowGroup
@@ -108,6 +108,36 @@ def test_scans_that_share_a_bound_find_the_nearest_of_all(
         return sorted(found)[:k]
 
     assert nearest(ScanBound(k)) == nearest(None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(["plain", "far", "lengths", "clusters", "spikes", "equal"]),
+    space=st.sampled_from(list(Space)),
+    k=st.sampled_from([0, 1, 10, ROWS // 16, ROWS]),
+    before=st.sampled_from([0.5, 1.0, 2.0, np.inf]),
+)
+def test_the_largest_margin_leaves_out_no_row_and_no_bound(
+    seed: int, shape: str, space: Space, k: int, before: float
+) -> None:
+    """The same rows and the same bound as by the margins of all rows, whatever bound was known before."""
+    rng = np.random.default_rng(seed)
+    vectors = made(rng, shape, 24)
+    codes = ScanCodes.of(vectors, distance.squared_norms(vectors))
+    query = vectors[rng.integers(ROWS)] + rng.normal(size=24).astype(np.float32)
+    known = np.partition(distance.exact_distances(space, vectors, query), k)[k] * np.float32(before) if k < ROWS else 0
+
+    def found(few: int) -> tuple[list[int], float]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scan_codes, "_FEW", few)
+            bound = ScanBound(k)
+            bound.lower(np.full(k, known, dtype=np.float32))
+            possible = codes.possible(space, query, None, bound)
+            assert possible is not None
+            return possible.tolist(), float(bound.value)
+
+    assert found(1) == found(10**9) == found(8)
 
 
 def test_a_bound_falls_as_rows_are_counted() -> None:
