@@ -58,6 +58,7 @@ def test_lists_have_more_rows_where_these_are_many_or_small() -> None:
     sizes = [clustering.rows_per_list(rows, 384) for rows in (1, 57_600, 1_000_000, 10**12)]
     assert sizes == [48, 48, 200, 1_024]
     assert [clustering.rows_per_list(1_000_000, width) for width in (3_072, 96, 2)] == [200, 400, 600]
+    assert clustering.rows_per_list(6_000, 2) == 48, "few are read in few requests anyway"
 
 
 def test_rows_lie_near_the_centroid_of_their_list() -> None:
@@ -73,7 +74,7 @@ def test_rows_lie_near_the_centroid_of_their_list() -> None:
 
 def test_more_lists_than_one_k_means_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "_MAX_BRANCHES", 8)
-    lists = clustered(blobs(12_000))
+    lists = clustered(blobs(4_000))
     assert lists is not None
     assert len(lists.centroids) > 64
 

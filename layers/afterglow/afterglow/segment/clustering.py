@@ -74,7 +74,7 @@ def rows_per_list(rows: int, width: int) -> int:
     96 a query read 6.4 MB in 108 requests with 200 rows, 6.3 in 73 with 400, and 8.8 in 77 with 600.
     """
     more = min(max(_USUAL_WIDTH / width, 1.0) ** 0.5, _MOST_MORE)
-    return int(min(max((rows / 25) ** 0.5, 48), _MAX_ROWS) * more)
+    return int(max(min((rows / 25) ** 0.5, _MAX_ROWS) * more, 48))
 
 
 def cluster(

@@ -17,6 +17,7 @@ collection is read makes those of a new segment before its reads use the segment
 as it applies them. The codes of a memtable grow with it: some of its last rows may have none yet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Self
@@ -145,6 +146,12 @@ class ScanCodes:
         worst = np.array([array.max(initial=0) for array in (rests, lengths, ratios)], dtype=np.float32)
         return cls(codes, scales, rests, norms, lengths, worst)
 
+    @staticmethod
+    def from_arrays(arrays: Sequence[NDArray[Any]], worst: Vectors) -> "ScanCodes":
+        """The codes of these `arrays`."""
+        codes, scales, rests, norms, lengths = arrays
+        return ScanCodes(codes, scales, rests, norms, lengths, worst)
+
     @property
     def rows(self) -> int:
         """The number of rows."""
@@ -157,7 +164,9 @@ class ScanCodes:
 
     def first(self, count: int) -> "ScanCodes":
         """The codes of the first `count` rows, or of all if there are fewer."""
-        return self if count >= self.rows else ScanCodes(*(array[:count] for array in self.arrays), worst=self.worst)
+        return (
+            self if count >= self.rows else ScanCodes.from_arrays([array[:count] for array in self.arrays], self.worst)
+        )
 
     def possible(self, space: Space, query: Vectors, rows: Rows | None, bound: ScanBound) -> Rows | None:
         """The numbers of those of `rows` (None: of all) that may be among the k nearest to a query (d,), by the bound.
@@ -254,7 +263,7 @@ class LazyScanCodes:
                 self._append(self._codes)
             self._append(new)
             worst = np.maximum(self._codes.worst, new.worst)
-            self._codes = ScanCodes(*(array.snapshot() for array in self._arrays), worst=worst)
+            self._codes = ScanCodes.from_arrays([array.snapshot() for array in self._arrays], worst)
         self._scans = 0
 
     def _append(self, codes: ScanCodes) -> None:
