@@ -30,7 +30,7 @@ from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import manifest as manifests
 from afterglow.segment import progress, row_group, writer
 from afterglow.segment.hnsw import HnswBuild
-from afterglow.segment.manifest import GRAPH, Manifest, SegmentInfo
+from afterglow.segment.manifest import Manifest, SegmentInfo
 from afterglow.segment.progress import OnShare
 from afterglow.segment.reader import read_deletions
 from afterglow.segment.row_group import RowSubset
@@ -90,8 +90,7 @@ def _compact(stores: Stores, snapshot: Snapshot, compaction: Compaction, on_shar
         inputs.insert(0, compaction.base)
         subsets.insert(0, RowSubset(row_groups[compaction.base.id], np.arange(compaction.base.rows)))
         order = np.concatenate([np.arange(compaction.base.rows), order + compaction.base.rows])
-        path = stores.objects.local_path(compaction.base.files[GRAPH].key)
-        plan = replace(plan, extend_from=path, base_scale=_code_scale(snapshot, compaction.base))
+        plan = _extending(plan, stores, snapshot, compaction.base)
     written = None
     if len(order):
         prefix = manifests.segments_prefix(snapshot.collection.id)
@@ -102,11 +101,14 @@ def _compact(stores: Stores, snapshot: Snapshot, compaction: Compaction, on_shar
     return _commit(stores, snapshot, written, _merged_inputs(inputs, subsets, order), stored_format)
 
 
-def _code_scale(snapshot: Snapshot, base: SegmentInfo) -> float:
-    """The scale of the codes in a segment's graph, 0 if it has none."""
+def _extending(plan: HnswBuild, stores: Stores, snapshot: Snapshot, base: SegmentInfo) -> HnswBuild:
+    """The plan for a graph that extends that of a segment."""
     groups = zip(snapshot.manifest.segments, snapshot.row_groups, strict=False)
     graph = next(group.graph for info, group in groups if info.id == base.id)
-    return 0.0 if graph is None else graph.rounding.scale
+    assert base.graph_role is not None, "a base has a graph"
+    assert graph is not None, "a segment with a graph opens it"
+    path = stores.objects.local_path(base.files[base.graph_role].key)
+    return replace(plan, extend_from=path, base_scale=graph.rounding.scale, base_reduction=graph.reduction)
 
 
 def _graph_plan(settings: Settings, snapshot: Snapshot) -> HnswBuild:

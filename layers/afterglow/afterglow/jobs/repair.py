@@ -41,11 +41,11 @@ from afterglow.log.read import LogTrimmed
 from afterglow.segment import manifest as manifests
 from afterglow.segment.contents import CONTENTS, PLACES
 from afterglow.segment.list_index import CENTROIDS, LISTS
-from afterglow.segment.manifest import GRAPH, RECORDS, Manifest, SegmentInfo
+from afterglow.segment.manifest import GRAPH, RECORDS, REDUCED_GRAPH, Manifest, SegmentInfo
 from afterglow.storage.ports import ObjectNotFound, Stores
 
 _MAX_NAME_LENGTH = 400
-_INDEX_ROLES = frozenset({GRAPH, RECORDS, LISTS, CENTROIDS, PLACES, CONTENTS})
+_INDEX_ROLES = frozenset({GRAPH, REDUCED_GRAPH, RECORDS, LISTS, CENTROIDS, PLACES, CONTENTS})
 """Files that repeat what the others of a segment hold."""
 
 

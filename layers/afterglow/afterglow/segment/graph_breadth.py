@@ -4,15 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from afterglow.segment import breadth, progress
-from afterglow.segment.breadth import Breadth
+from afterglow.segment import progress
+from afterglow.segment.breadth import Breadth, Sample
 from afterglow.segment.distance import Vectors
 from afterglow.segment.hnsw import MAX_EF, HnswBuild, new_index, query_values, rescored
 from afterglow.segment.precision import Rounding
 from afterglow.segment.progress import OnShare
-from afterglow.storage.file_map import release_pages
 
-_SAMPLE = 128
 _MEASURED_KS = (10, 100)
 _EF_STEP = 2**0.5
 _MIN_EF = 128
@@ -24,17 +22,15 @@ def measure(
     plan: HnswBuild,
     rounding: Rounding,
     vectors: Vectors,
-    norms: Vectors,
+    sample: Sample | None,
     *,
     on_share: OnShare = progress.ignore,
 ) -> Breadth:
     """The breadth (ef) with which the graph in `path` finds the promised share of the neighbours; at most 4,096.
 
-    `vectors` (n, d) are those of the graph, `norms` their squared norms, `rounding` is what `build` returned. The
-    shares for `on_share` are those of a search with growing breadth up to the largest.
+    `vectors` (n, w) are those of the graph, `rounding` is what `build` returned; the `sample` has the true neighbours
+    of some rows. The shares for `on_share` are those of a search with growing breadth up to the largest.
     """
-    sample = breadth.exact_sample(plan.parameters.space, vectors, norms, _SAMPLE)
-    release_pages(vectors)
     if sample is None:
         return Breadth(plan.recall, (1,), (float(_MIN_EF),))
     index = new_index(plan.parameters, vectors.shape[1], rounding)

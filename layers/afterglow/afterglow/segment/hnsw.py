@@ -14,7 +14,7 @@ Distances from the graph are only for ranking: the caller computes exact ones fr
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from afterglow.segment.breadth import Breadth
 from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.precision import Rounding, VectorType
 from afterglow.segment.progress import OnShare
+from afterglow.segment.reduction import Reduction
 from afterglow.storage.file_map import release_pages
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class HnswParameters:
 class HnswBuild:
     """How a graph is built: with `threads`, extending the graph file `extend_from` of the first rows, if any.
 
-    `base_scale` is the scale of the codes in that graph, 0 if it has none. At most `chunk_bytes` of mapped vectors are
-    in memory at a time. `recall` is promised, 0 to 1.
+    `base_scale` is the scale of the codes in that graph, 0 if it has none, `base_reduction` its reduction. At most
+    `chunk_bytes` of mapped vectors are in memory at a time. `recall` is promised, 0 to 1.
     """
 
     parameters: HnswParameters
@@ -72,6 +73,7 @@ class HnswBuild:
     extend_from: Path | None = None
     recall: float = DEFAULT_RECALL
     base_scale: float = 0.0
+    base_reduction: Reduction | None = None
 
 
 def build(path: Path, plan: HnswBuild, vectors: Vectors, on_share: OnShare = progress.ignore) -> Rounding:
@@ -152,11 +154,17 @@ class HnswIndex:
         *,
         measured: Breadth | None = None,
         scale: float = 0.0,
+        reduction: Reduction | None = None,
     ) -> None:
-        """`scale` is that of the graph's codes, 0 if it has none.
+        """`scale` is that of the graph's codes, 0 if it has none; with a `reduction` it is a graph of coordinates.
 
         Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension.
         """
+        space = parameters.space
+        if reduction is not None:
+            parameters = replace(parameters, space=Space.L2)
+            dimension = reduction.width
+        self._reduction, self._space = reduction, space
         self.rounding, stored_rows = _read_rounding(name, buffer, parameters, dimension, scale)
         if stored_rows != rows:
             raise Corrupt(f"{name} holds {stored_rows} of {rows} vectors; {RESTORE_HINT}")
@@ -178,19 +186,28 @@ class HnswIndex:
             return self._parameters.ef_search
         return self._measured_ef(k)
 
+    @property
+    def reduction(self) -> Reduction | None:
+        """The reduction of its vectors, None for a graph of whole vectors."""
+        return self._reduction
+
+    def comparable(self, queries: Vectors) -> Vectors:
+        """What the graph compares of the queries (m, d): their coordinates, or the queries themselves; (m, w)."""
+        return queries if self._reduction is None else self._reduction.coordinates(self._space, queries)
+
     def are_outside(self, queries: Vectors) -> codes.Mask | None:
-        """Which of the queries (m, d) the graph's rounding represents badly; None for none."""
+        """Which of the comparable queries (m, w) the graph's rounding represents badly; None for none."""
         if self.rounding.vector_type is not VectorType.I8:
             return None
         return codes.are_outside(self._parameters.space, queries, self.rounding.scale)
 
     def search(self, query: Vectors, k: int) -> NDArray[np.int64]:
         """Up to `k` rows near the query (d,), nearest first by the rounded vectors; `k` is the breadth, too."""
-        (rows,) = self.search_batch(query[np.newaxis], k)
+        (rows,) = self.search_batch(self.comparable(query[np.newaxis]), k)
         return rows
 
     def search_batch(self, queries: Vectors, k: int) -> list[NDArray[np.int64]]:
-        """`search` for each of several queries (m, d), in one call."""
+        """`search` for each of several comparable queries (m, w), in one call."""
         try:
             view = self._idle.pop()
         except IndexError:

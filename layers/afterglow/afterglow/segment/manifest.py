@@ -29,12 +29,13 @@ from afterglow.storage.ports import ObjectInfo, Objects
 FORMATS = (3,)
 """The formats that this release reads and writes, ascending."""
 FORMAT = FORMATS[-1]
-ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, RECORDS, DELETED = (
+ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, REDUCED_GRAPH, RECORDS, DELETED = (
     "rows",
     "strings",
     "vectors",
     "postings",
     "graph",
+    "reduced_graph",
     "records",
     "deleted",
 )
@@ -42,7 +43,7 @@ ROWS, STRINGS, VECTORS, POSTINGS, GRAPH, RECORDS, DELETED = (
 _DIGITS = 12
 _NAME = re.compile(r"\d+-\d+-\d+-\d+-[0-9A-Za-z]+-[0-9a-f]{16}\.json", re.ASCII)
 _FILE_NAME = re.compile(
-    r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|lists|centroids|binary_codes|covering|narrow|records|places|contents|deleted-[0-9A-Za-z]+)"
+    r"[0-9A-Za-z]+/(rows|strings|vectors|postings|graph|reduced_graph|lists|centroids|binary_codes|covering|narrow|records|places|contents|deleted-[0-9A-Za-z]+)"
 )
 
 
@@ -50,9 +51,9 @@ _FILE_NAME = re.compile(
 class SegmentInfo:
     """A segment: its files by role, and its deleted rows.
 
-    The roles are `rows`, `strings`, `vectors`, if it has them `postings`, and with an index `graph`, or `lists`,
-    `centroids`, `binary_codes`, `records`, `places`, `contents` and, if a key is worth it, `covering` and `narrow`. A
-    reader ignores roles that it does not know.
+    The roles are `rows`, `strings`, `vectors`, if it has them `postings`, and with an index `graph` or `reduced_graph`,
+    or `lists`, `centroids`, `binary_codes`, `records`, `places`, `contents` and, if a key is worth it, `covering` and
+    `narrow`. A reader ignores roles that it does not know.
     """
 
     id: str
@@ -70,9 +71,14 @@ class SegmentInfo:
         return self.rows - self.deleted_rows
 
     @property
+    def graph_role(self) -> str | None:
+        """The role of its HNSW graph, if it has one."""
+        return next((role for role in ("graph", "reduced_graph") if role in self.files), None)
+
+    @property
     def has_graph(self) -> bool:
         """Whether it has an HNSW graph."""
-        return "graph" in self.files
+        return self.graph_role is not None
 
     @property
     def has_lists(self) -> bool:

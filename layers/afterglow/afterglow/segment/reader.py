@@ -19,8 +19,9 @@ from afterglow.segment.hnsw import HnswIndex, HnswParameters
 from afterglow.segment.id_index import Hashes
 from afterglow.segment.lazy_row_group import LazyRowGroup
 from afterglow.segment.list_index import CENTROIDS, LISTS, ListIndex
-from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
+from afterglow.segment.manifest import DELETED, POSTINGS, RECORDS, REDUCED_GRAPH, ROWS, STRINGS, VECTORS, SegmentInfo
 from afterglow.segment.postings import Postings
+from afterglow.segment.reduction import BASIS, Reduction
 from afterglow.segment.root_file import RootFile
 from afterglow.segment.rounds import Steps
 from afterglow.segment.row_group import RowGroup
@@ -76,15 +77,16 @@ class Segment:
         else:
             fields = {name: self._field(name) for name in _ROLE_OF_FIELD}
             self.rows = RowGroup(**fields, scan_codes=None if info.is_indexed else LazyScanCodes())
-        if info.has_graph:
+        if info.graph_role is not None:
             self.graph = HnswIndex(
-                info.files[GRAPH].key,
-                self._file(GRAPH).map,
+                info.files[info.graph_role].key,
+                self._file(info.graph_role).map,
                 parameters,
                 info.rows,
                 info.dimension,
                 measured=_breadth(info.files[ROWS].key, self._content(ROWS)[0]),
                 scale=self._content(ROWS)[0].get("code_scale", 0.0),
+                reduction=self._reduction(),
             )
         self.postings = self._postings()
 
@@ -154,6 +156,15 @@ class Segment:
         if count != info.rows or (name == "vectors" and field.shape[1] != info.dimension):
             raise Corrupt(f"segment {info.id} does not hold the {info.rows} rows of its manifest; {RESTORE_HINT}")
         return field
+
+    def _reduction(self) -> Reduction | None:
+        """The reduction of the graph. Raises Corrupt where its basis is missing or of another dimension."""
+        if self.info.graph_role != REDUCED_GRAPH:
+            return None
+        basis = self._content(ROWS)[1].get(BASIS)
+        if basis is None or basis.dtype != np.float32 or basis.ndim != 2 or len(basis) != self.info.dimension:
+            raise Corrupt(f"{self.info.files[ROWS].key} has no basis of the segment's graph; {RESTORE_HINT}")
+        return Reduction(np.array(basis))
 
     def _postings(self) -> Mapping[str, Postings | RangedPostings]:
         """The inverted lists by key, one for every column of sparse vectors."""

@@ -32,8 +32,7 @@ from afterglow.segment import (
     contents,
     covering_writer,
     distance,
-    graph_breadth,
-    hnsw,
+    graph_writer,
     lists_writer,
     narrow_columns,
     places_writer,
@@ -52,7 +51,7 @@ from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.hnsw import HnswBuild
 from afterglow.segment.list_index import CENTROIDS, LISTS
 from afterglow.segment.lists_writer import StoredRows
-from afterglow.segment.manifest import DELETED, GRAPH, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
+from afterglow.segment.manifest import DELETED, POSTINGS, RECORDS, ROWS, STRINGS, VECTORS, SegmentInfo
 from afterglow.segment.narrow_columns import NARROW
 from afterglow.segment.new_files import NewFiles, removed_on_failure
 from afterglow.segment.precision import golden_sample
@@ -68,8 +67,6 @@ _CHUNKS_OF_MEMORY = 64
 """A chunk is this fraction of the memory that a compaction may use."""
 
 _PROJECTION_SAMPLE = 4_096
-_INSERTION_SHARE = 0.75
-"""The share of the time that it takes to insert the rows into a graph, and not to measure it; from 0.5 to 0.95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +158,12 @@ def _write_segment(
     chunks = _vector_chunks(subsets, gather_plan, norms, checksums, chunk_bytes)
     checksum = array_file.write(vectors_path, VECTORS, {}, {VECTORS: ArrayStream("<f4", (rows, dimension), chunks)})
     meta: dict[str, Any] = {}
+    basis: dict[str, NDArray[Any]] = {}
     if isinstance(plan, HnswBuild):
-        graph_path = path_of(GRAPH)
         vectors = array_file.map_arrays(vectors_path, VECTORS)[VECTORS]
-        rounding = hnsw.build(graph_path, plan, vectors, progress.part(on_share, 0, _INSERTION_SHARE))
-        meta["breadth"] = graph_breadth.measure(
-            graph_path, plan, rounding, vectors, norms, on_share=progress.part(on_share, _INSERTION_SHARE, 1)
-        ).to_json()
-        if rounding.scale:
-            meta["code_scale"] = rounding.scale
-        store(GRAPH, graph_path, None)
+        graph = graph_writer.write(path_of, plan, vectors, norms, on_share)
+        meta, basis = graph.meta, graph.arrays
+        store(graph.role, graph.path, None)
     elif plan is not None:
         insertion = np.argsort(row_seqs, kind="stable")
         offsets, lengths, sums = _write_records(
@@ -195,7 +188,7 @@ def _write_segment(
     write(STRINGS, *string_arrays(subsets, chunk_bytes, documents=documents, uris=uris, metadatas=metadatas))
     columns = concat([(subset.row_group.columns, subset.rows) for subset in subsets], order)
     rows_meta, arrays = row_arrays(subsets, chunk_bytes, ids, columns, row_seqs=row_seqs, norms=norms)
-    write(ROWS, {**rows_meta, **meta}, arrays)
+    write(ROWS, {**rows_meta, **meta}, {**arrays, **basis})
     inverted = postings.serialize(columns)
     if inverted is not None:
         write(POSTINGS, *inverted)

@@ -221,13 +221,14 @@ def _candidates(plan: _GroupPlan, graph: HnswIndex, vectors: Vectors) -> list[Ro
     ef = math.ceil(max(_OVERFETCH * plan.k, graph.ef(plan.k)) / plan.selectivity)
     if plan.selectivity < _ALMOST_ALL:
         ef = max(ef, _MIN_FILTERED_EF)
-    outside, most = graph.are_outside(vectors), rescored(plan.k)
+    queries, most = graph.comparable(vectors), rescored(plan.k)
+    outside = graph.are_outside(queries)
     if outside is None:
-        return _graph_candidates(plan, graph, vectors, ef, most)
-    results: list[Rows | None] = [None] * len(vectors)
+        return _graph_candidates(plan, graph, queries, ef, most)
+    results: list[Rows | None] = [None] * len(queries)
     for are_those, breadth, count in ((~outside, ef, most), (outside, _OUTSIDE_BREADTH * ef, None)):
         numbers = np.flatnonzero(are_those)
-        candidates = _graph_candidates(plan, graph, vectors[numbers], breadth, count)
+        candidates = _graph_candidates(plan, graph, queries[numbers], breadth, count)
         for number, found in zip(numbers, candidates, strict=True):
             results[number] = found
     return results
