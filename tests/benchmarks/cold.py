@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.cold_account import FIFTHS, PARTS, Account, Container, account, container
 from tests.benchmarks.cold_rows import RowMaker, Truth
+from tests.support.emulator.weather import LAMBDA
 
 K = 10
 QUERIES = 200
@@ -154,7 +155,8 @@ def summary(name: str, answers: list[Answer]) -> Row:
 
 
 def burst(account: Account, question: Question, size: int) -> list[float]:
-    """Milliseconds of as many containers that ask at once."""
+    """Milliseconds of as many containers that ask at once, each over a network of its own."""
+    account.emulator.set_weather(replace(LAMBDA, total_mbs=size * LAMBDA.total_mbs))
     with ExitStack() as stack:
         running: list[Container] = [stack.enter_context(container(account)) for _ in range(size)]
         with ThreadPoolExecutor(size) as pool:
