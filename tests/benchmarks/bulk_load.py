@@ -143,7 +143,7 @@ def measure(rows: int, folder: Path, source: Source) -> Figures:
         memory=peak / 1e6,
         disk=disk,
         disk_without_history=megabytes(data),
-        segments=len(list(data.glob("objects/*/segments/*/graph"))),
+        segments=len(list(data.glob("objects/*/segments/*/*graph"))),
         milliseconds=milliseconds,
         recall=recall,
     )

@@ -195,7 +195,8 @@ def test_the_story(
     waiting = story.unindexed()
     assert story.recall(story.query()[0], lambda row: row < rest) >= 0.97
     seconds = eventually(lambda: story.unindexed() < AWS_DEFAULTS.flush_ops, "the indexer does not keep up", deployed)
-    eventually(lambda: any(key.endswith("/graph") for key in story.objects()), "there is no graph", deployed)
+    roles = ("/graph", "/reduced_graph")
+    eventually(lambda: any(key.endswith(roles) for key in story.objects()), "there is no graph", deployed)
 
     # The last few records are flushed, and the log is trimmed.
     story.add(rest, len(corpus), batch)
