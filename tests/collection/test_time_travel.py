@@ -1,6 +1,7 @@
 """Point-in-time snapshots: their records, the checkpoint they are based on, and their cache."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ from afterglow.catalog import Collection, collections
 from afterglow.collection import Engine
 from afterglow.collection.replica.replica import Replica
 from afterglow.collection.replica.snapshot import take_snapshot
-from afterglow.collection.time_travel import snapshot_cache
-from afterglow.collection.time_travel.point_in_time import PointInTime
+from afterglow.collection.time_travel import point_in_time, snapshot_cache
+from afterglow.collection.time_travel.point_in_time import PointInTime, ResolvedPoint
 from afterglow.collection.time_travel.snapshot_cache import SnapshotCache
 from afterglow.collection.types import Selection
-from afterglow.errors import InvalidArgument
+from afterglow.errors import Busy, Corrupt, InvalidArgument
 from afterglow.jobs.indexer import index
 from afterglow.log.batch import Batch, Op
-from afterglow.storage.ports import Stores
+from afterglow.log.read import LogTrimmed
+from afterglow.segment.manifest import ManifestRef
+from afterglow.storage.ports import ObjectNotFound, Stores
 from tests.support.model import EVERYTHING, Model, as_pairs, canonical
 from tests.support.stores import WITH_RETENTION, ManualClock, new_collection, quick_folder, stores_at
 
@@ -97,6 +100,33 @@ def test_a_point_in_time_is_not_rebased_if_most_records_were_rewritten_since() -
         assert collection is not None
         loaded = snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
         assert all(group.graph is None for group in loaded.state.row_groups())
+        stores.table.close()
+
+
+@pytest.mark.parametrize("how", ["missing", "replaced", "trimmed"])
+def test_a_checkpoint_that_cannot_be_opened(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that is missing is damage; one that is replaced each time is not: the read can be repeated."""
+    resolve, opened = point_in_time.resolve, list[int]()
+
+    def fail(*_: object) -> NoReturn:
+        opened.append(len(opened))
+        raise LogTrimmed if how == "trimmed" else ObjectNotFound("an object")
+
+    def another(stores: Stores, collection: Collection, at: PointInTime) -> ResolvedPoint:
+        found = resolve(stores, collection, at)
+        if how != "replaced":
+            return found
+        return replace(found, base=ManifestRef(f"manifest {len(opened)}", len(opened), 1, 1, 0))
+
+    with quick_folder() as folder:
+        stores = stores_at(folder, WITH_RETENTION)
+        scope, collection = new_collection(stores)
+        Engine(stores).write(scope, Batch(Op.ADD, ["a"], np.ones((1, 3), np.float32)))
+        monkeypatch.setattr(snapshot_cache, "open_checkpoint", fail)
+        monkeypatch.setattr(point_in_time, "resolve", another)
+        with pytest.raises(Corrupt if how == "missing" else Busy, match="log position 1"):
+            snapshot_cache.open_snapshot(stores, collection, PointInTime(position=1), {})
+        assert len(opened) == 5
         stores.table.close()
 
 

@@ -24,11 +24,12 @@ from afterglow.collection.replica.replica_state import ReplicaState, RowLocation
 from afterglow.collection.replica.snapshot import Snapshot, WarmRows, take_snapshot, warm_rows
 from afterglow.collection.time_travel import point_in_time
 from afterglow.collection.time_travel.point_in_time import PointInTime
-from afterglow.errors import Corrupt
+from afterglow.errors import Busy, Corrupt
 from afterglow.log import read as log
 from afterglow.log.read import LogTrimmed
 from afterglow.metering import phase
 from afterglow.retry import Backoff, attempts
+from afterglow.segment.manifest import ManifestRef
 from afterglow.segment.reader import Segment
 from afterglow.storage.ports import ObjectNotFound, Stores
 
@@ -89,10 +90,17 @@ class SnapshotCache:
 def open_snapshot(
     stores: Stores, collection: Collection, at: PointInTime, open_segments: dict[str, Segment]
 ) -> OpenCheckpoint:
-    """Open the collection at a point in time, from its checkpoint and log."""
+    """Open the collection at a point in time, from its checkpoint and log.
+
+    Raises InvalidArgument, NotFound, Busy if the checkpoint or the log was replaced again and again meanwhile, and
+    Corrupt if an object of the same checkpoint is missing each time.
+    """
     missing: Exception | None = None
+    checkpoints: set[ManifestRef | None] = set()
+    is_trimmed = False
     for _ in attempts(stores.system, _REOPENS):
         resolved = point_in_time.resolve(stores, collection, at)
+        checkpoints.add(resolved.base)
         try:
             with phase("open"):
                 manifest_key = None if resolved.base is None else resolved.base.key
@@ -101,8 +109,11 @@ def open_snapshot(
                 checkpoint.apply(log.load_batches(stores, collection.id, resolved.entries))
         except (ObjectNotFound, LogTrimmed) as error:
             missing, collection = error, resolved.collection
+            is_trimmed = is_trimmed or isinstance(error, LogTrimmed)
             continue
         return rebase_on_latest(stores, resolved.collection, checkpoint, open_segments)
+    if is_trimmed or len(checkpoints) > 1:
+        raise Busy(f"collection {collection.id} is being flushed too fast to be read at {at}")
     raise Corrupt(f"collection {collection.id} cannot be opened at {at}: {missing}")
 
 
