@@ -18,6 +18,7 @@ from typing import Any
 from afterglow.errors import AfterglowError, Corrupt, StorageFull, Unavailable, UnsupportedFormat
 from afterglow.storage.local import item_checksum, item_statements
 from afterglow.storage.local.read_only import ReadOnlyFile
+from afterglow.storage.local.wal import use_wal
 from afterglow.storage.ports import Check, Delete, Item, Put, Write
 
 FORMAT = 3
@@ -224,7 +225,7 @@ class SqliteTable:
         if version == 0:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # A copy made by VACUUM INTO is not in WAL mode; for other files this changes nothing.
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_wal(connection)
         if version == 0:
             connection.execute(_SCHEMA)
         elif version == _WITHOUT_CHECKSUMS:
