@@ -23,7 +23,7 @@ from afterglow.segment.manifest import SegmentInfo
 from afterglow.segment.reader import Segment
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
-from tests.segment.test_reduction import SPACES, flat
+from tests.segment.flat_vectors import SPACES, flat
 from tests.support.stores import new_collection, quick_folder, stores_at
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from afterglow.segment.distance import Space, Vectors
 from afterglow.segment.graph_writer import WrittenGraph
 from afterglow.segment.hnsw import HnswBuild, HnswIndex, HnswParameters, rescored
 from afterglow.segment.reduction import BASIS, Reduction
-from tests.segment.test_reduction import DIMENSION, ROWS, SPACES, flat
+from tests.segment.flat_vectors import DIMENSION, ROWS, SPACES, flat
 
 pytestmark = pytest.mark.slow
 

@@ -7,20 +7,9 @@ from hypothesis import strategies as st
 
 from afterglow.segment import distance, reduction
 from afterglow.segment.breadth import Sample
-from afterglow.segment.distance import Space, Vectors
+from afterglow.segment.distance import Space
 from afterglow.segment.reduction import Reduction
-
-ROWS, DIMENSION = 3_200, 192
-SPACES = (Space.L2, Space.COSINE)
-
-
-def flat(seed: int, rank: int, *, rows: int = ROWS, dimension: int = DIMENSION, noise: float = 0.05) -> Vectors:
-    """Rows in `rank` directions around a point, and a little in all."""
-    rng = np.random.default_rng(seed)
-    directions = np.linalg.qr(rng.normal(size=(dimension, rank)))[0].T
-    inside = rng.normal(size=(rows, rank)) @ directions
-    vectors: Vectors = inside + noise * rng.normal(size=(rows, dimension)) + rng.normal(size=dimension)
-    return vectors.astype(np.float32)
+from tests.segment.flat_vectors import DIMENSION, ROWS, SPACES, flat
 
 
 @settings(max_examples=12, deadline=None)

@@ -11,6 +11,7 @@ from uuid import UUID
 from afterglow.jobs.compaction_policy import Compaction
 from afterglow.jobs.segment_limits import IndexKind
 from afterglow.segment import progress
+from afterglow.segment.manifest import live_rows
 from afterglow.segment.progress import OnShare
 from afterglow.storage.builds import Build, Builds
 from afterglow.storage.ports import Stores
@@ -26,7 +27,7 @@ def reported(stores: Stores, collection_id: UUID, compaction: Compaction) -> Ite
     if builds is None or not unindexed or compaction.index is IndexKind.NONE:
         yield progress.ignore
         return
-    rows = sum(segment.live_rows for segment in unindexed)
+    rows = live_rows(unindexed)
     try:
         yield _reporter(stores, builds, Build(str(collection_id), unindexed[0].id, rows, 0.0))
     finally:

@@ -33,8 +33,8 @@ segments (`independent_compactions`), each built directly from flushed segments,
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from afterglow.jobs.segment_limits import MIN_LISTS_ROWS, IndexKind, index_kind, live_rows, most_rows
-from afterglow.segment.manifest import Manifest, SegmentInfo
+from afterglow.jobs.segment_limits import MIN_LISTS_ROWS, IndexKind, index_kind, most_rows
+from afterglow.segment.manifest import Manifest, SegmentInfo, live_rows
 from afterglow.settings import Settings
 
 _MIN_EXTENSION = 0.25
@@ -172,7 +172,7 @@ def _next_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compact
 
 def _next_graph_step(manifest: Manifest, settings: Settings, *, idle: bool) -> Compaction | None:
     """The next stepwise compaction of a collection with graphs: what is planned anyway, or less of it."""
-    indexed_rows = sum(segment.live_rows for segment in manifest.segments if segment.is_indexed)
+    indexed_rows = live_rows(segment for segment in manifest.segments if segment.is_indexed)
     unindexed = [segment for segment in manifest.segments if not segment.is_indexed]
     step = _oldest(unindexed, max(_GRAPH_STEP_ROWS, indexed_rows, settings.hnsw_min_rows))
     if 2 * live_rows(unindexed[len(step) :]) <= live_rows(step):

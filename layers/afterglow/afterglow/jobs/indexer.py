@@ -31,7 +31,7 @@ from afterglow.jobs.compaction_policy import (
 from afterglow.jobs.flush import flush
 from afterglow.jobs.time_budget import TimeBudget, compaction_seconds, flush_seconds, no_time_limit
 from afterglow.log import trim
-from afterglow.segment.manifest import Manifest
+from afterglow.segment.manifest import Manifest, live_rows
 from afterglow.settings import Settings
 from afterglow.storage.ports import Stores
 
@@ -264,7 +264,7 @@ def _has_large_backlog(stores: Stores, snapshot: Snapshot) -> bool:
     flush_ops = stores.settings.flush_ops
     if _unflushed(snapshot) < max(flush_ops, 1):
         return False
-    unindexed = sum(segment.live_rows for segment in snapshot.manifest.segments if not segment.is_indexed)
+    unindexed = live_rows(segment for segment in snapshot.manifest.segments if not segment.is_indexed)
     backlog = unflushed(stores, snapshot.collection.id)
     return backlog is not None and backlog.ops > min(unindexed * _SMALL_BACKLOG, MAX_CONCURRENT_FLUSHES * flush_ops)
 

@@ -41,11 +41,6 @@ def index_kind(rows: int, settings: Settings, collection_rows: int = 0) -> Index
     return IndexKind(settings.index)
 
 
-def live_rows(segments: Iterable[SegmentInfo]) -> int:
-    """The rows of all these segments that are not deleted."""
-    return sum(segment.live_rows for segment in segments)
-
-
 def most_rows(manifest: Manifest, settings: Settings) -> int:
     """The maximum number of rows of one segment; always enough for an index."""
     dimension, rows = manifest.dimension, sum(segment.rows for segment in manifest.segments)

@@ -11,7 +11,7 @@ from afterglow.segment.hnsw import MAX_EF, HnswBuild, new_index, query_values, r
 from afterglow.segment.precision import Rounding
 from afterglow.segment.progress import OnShare
 
-_MEASURED_KS = (10, 100)
+MEASURED_KS = (10, 100)
 _EF_STEP = 2**0.5
 _MIN_EF = 128
 """The sample is of rows in the graph, which a search finds more easily than what no row equals."""
@@ -36,7 +36,7 @@ def measure(
     index = new_index(plan.parameters, vectors.shape[1], rounding)
     index.view(str(path))
     queries = query_values(plan.parameters.space, np.array(vectors[sample.rows]), rounding)
-    ks = [k for k in sample.depths() if k in _MEASURED_KS] or [sample.depths()[-1]]
+    ks = [k for k in sample.depths() if k in MEASURED_KS] or [sample.depths()[-1]]
     values = []
     ef = float(_MIN_EF)
     for number, k in enumerate(ks):

@@ -28,7 +28,6 @@ from afterglow.segment.reduction import BASIS, Reduction
 from afterglow.storage.file_map import release_pages
 
 _SAMPLE = 128
-_KS = (10, 100)
 _INSERTION_SHARE = 0.75
 """The share of the time that it takes to insert the rows into a graph, and not to measure it; from 0.5 to 0.95."""
 _COORDINATES = "coordinates"
@@ -105,7 +104,8 @@ def _coordinates(scratch: Path, plan: HnswBuild, vectors: Vectors, sample: Sampl
             coordinates = _project(scratch, reduced, space, vectors, plan.chunk_bytes)
             by_coordinates = breadth.exact_sample(Space.L2, coordinates, distance.squared_norms(coordinates), _SAMPLE)
             release_pages(coordinates)
-            if reduction.is_sufficient(sample, by_coordinates, {k: hnsw.rescored(k) for k in _KS}):
+            ranked = {k: hnsw.rescored(k) for k in graph_breadth.MEASURED_KS}
+            if reduction.is_sufficient(sample, by_coordinates, ranked):
                 return _Coordinates(reduced, coordinates)
     return None
 

@@ -160,11 +160,12 @@ class HnswIndex:
 
         Raises Corrupt, with the file's name, if it is not a graph of `rows` vectors in that space and dimension.
         """
-        space = parameters.space
+        self._space = parameters.space
         if reduction is not None:
             parameters = replace(parameters, space=Space.L2)
             dimension = reduction.width
-        self._reduction, self._space = reduction, space
+        self.reduction = reduction
+        """None for a graph of whole vectors."""
         self.rounding, stored_rows = _read_rounding(name, buffer, parameters, dimension, scale)
         if stored_rows != rows:
             raise Corrupt(f"{name} holds {stored_rows} of {rows} vectors; {RESTORE_HINT}")
@@ -186,14 +187,9 @@ class HnswIndex:
             return self._parameters.ef_search
         return self._measured_ef(k)
 
-    @property
-    def reduction(self) -> Reduction | None:
-        """The reduction of its vectors, None for a graph of whole vectors."""
-        return self._reduction
-
     def comparable(self, queries: Vectors) -> Vectors:
         """What the graph compares of the queries (m, d): their coordinates, or the queries themselves; (m, w)."""
-        return queries if self._reduction is None else self._reduction.coordinates(self._space, queries)
+        return queries if self.reduction is None else self.reduction.coordinates(self._space, queries)
 
     def are_outside(self, queries: Vectors) -> codes.Mask | None:
         """Which of the comparable queries (m, w) the graph's rounding represents badly; None for none."""

@@ -14,7 +14,7 @@ Invariants, checked by `validate` on read and on write:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from uuid import UUID
@@ -73,7 +73,7 @@ class SegmentInfo:
     @property
     def graph_role(self) -> str | None:
         """The role of its HNSW graph, if it has one."""
-        return next((role for role in ("graph", "reduced_graph") if role in self.files), None)
+        return next((role for role in (GRAPH, REDUCED_GRAPH) if role in self.files), None)
 
     @property
     def has_graph(self) -> bool:
@@ -99,6 +99,11 @@ class SegmentInfo:
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files.values())
+
+
+def live_rows(segments: Iterable[SegmentInfo]) -> int:
+    """The rows of all these segments that are not deleted."""
+    return sum(segment.live_rows for segment in segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def validate(manifest: Manifest, name: str) -> Manifest:
         problem = "mixes dimensions"
     elif not 0 <= manifest.trimmed_seq <= manifest.flushed_seq:
         problem = f"is trimmed to {manifest.trimmed_seq} but flushed to {manifest.flushed_seq}"
-    elif sum(segment.live_rows for segment in segments) != manifest.records:
+    elif live_rows(segments) != manifest.records:
         problem = f"claims {manifest.records} records"
     if problem:
         raise Corrupt(f"manifest {name} {problem}; {RESTORE_HINT}")

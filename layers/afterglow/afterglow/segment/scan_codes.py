@@ -87,10 +87,10 @@ class _Query:
     def estimates(self, space: Space, products: Vectors, norms: Vectors, lengths: Vectors) -> Vectors:
         """The distances (n,) of rows with these products."""
         if space is Space.L2:
-            doubled = 2 * products
-            np.subtract(norms, doubled, out=doubled)
-            doubled += self.norm
-            return doubled
+            distances = 2 * products
+            np.subtract(norms, distances, out=distances)
+            distances += self.norm
+            return distances
         if space is Space.IP:
             return 1 - products
         return 1 - products * self._scaled(lengths)

@@ -91,7 +91,7 @@ def _unindexed_segments(stores: Stores, collection: Collection) -> list[SegmentI
 
 def _waiting_rows(stores: Stores, unindexed: list[SegmentInfo]) -> int:
     """The rows of segments without an index, 0 where they are too few for one."""
-    rows = sum(segment.live_rows for segment in unindexed)
+    rows = manifests.live_rows(unindexed)
     return rows if rows >= stores.settings.hnsw_min_rows else 0
 
 
